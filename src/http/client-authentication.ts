@@ -1,0 +1,89 @@
+/** Client authentication at the token endpoint (RFC 6749 §2.3.1): exactly one method, and the one registered. */
+import { digestSecret, matchesDigest } from '../crypto/handle.ts';
+import type { Client, ClientAuthMethod } from '../protocol/client.ts';
+import { ProtocolError } from '../protocol/error.ts';
+import type { NumericDate } from '../protocol/time.ts';
+import type { Registry } from '../store/registry.ts';
+import { decodeFormComponent, type Form } from './form.ts';
+
+interface Credentials {
+  readonly method: ClientAuthMethod;
+  readonly id: string;
+  readonly secret: string;
+}
+
+export interface ClientAuthenticator {
+  /**
+   * The client that sent the request. Throws `invalid_client` for unknown and disabled clients, wrong secrets and
+   * methods other than the registered one, all in the same words; `invalid_request` where credentials came twice.
+   */
+  authenticate(authorization: string | undefined, form: Form, now: NumericDate): Promise<Client>;
+}
+
+/** Compared with where there is no such client, so that an unknown id costs what a wrong secret costs. */
+const nobodysDigests = [digestSecret('')];
+
+export function createClientAuthenticator(registry: Registry, realm: string): ClientAuthenticator {
+  const challenge = `Basic realm="${realm}", charset="UTF-8"`;
+
+  return {
+    async authenticate(authorization, form, now) {
+      const failure = new ProtocolError(
+        'invalid_client',
+        'client authentication failed',
+        authorization === undefined ? {} : { challenge },
+      );
+      const credentials = readCredentials(authorization, form, failure);
+      const client = await registry.client(credentials.id);
+      const presented = digestSecret(credentials.secret);
+      const good = goodDigests(client, now).some((digest) => matchesDigest(presented, digest));
+      if (!good || client === undefined || client.authMethod !== credentials.method || client.disabledAt !== null) {
+        throw failure;
+      }
+      return client;
+    },
+  };
+}
+
+/** The digests of the secrets that are good now: the current one and, within its overlap, the one before. */
+function goodDigests(client: Client | undefined, now: NumericDate): readonly string[] {
+  if (client === undefined) return nobodysDigests;
+  const { secretDigests, previousSecretExpiresAt } = client;
+  return previousSecretExpiresAt !== null && now < previousSecretExpiresAt ? secretDigests : secretDigests.slice(0, 1);
+}
+
+function readCredentials(authorization: string | undefined, form: Form, failure: ProtocolError): Credentials {
+  const id = form.get('client_id');
+  const secret = form.get('client_secret');
+  if (authorization !== undefined) {
+    if (secret !== undefined) {
+      throw new ProtocolError('invalid_request', 'the client authenticates in the header and in the body');
+    }
+    const credentials = readBasic(authorization);
+    if (credentials === undefined) throw failure;
+    if (id !== undefined && id !== credentials.id) {
+      throw new ProtocolError('invalid_request', 'client_id differs from the client that authenticates');
+    }
+    return credentials;
+  }
+  if (id === undefined || secret === undefined) throw failure;
+  return { method: 'client_secret_post', id, secret };
+}
+
+/** `Basic` credentials (RFC 7617), each part form-urlencoded before (RFC 6749 §2.3.1); undefined if they are not that. */
+function readBasic(authorization: string): Credentials | undefined {
+  const encoded = /^basic +([A-Za-z0-9+/]+={0,2})$/i.exec(authorization)?.[1];
+  if (encoded === undefined) return undefined;
+  const decoded = Buffer.from(encoded, 'base64').toString('utf8');
+  const colon = decoded.indexOf(':');
+  if (colon < 1) return undefined;
+  try {
+    return {
+      method: 'client_secret_basic',
+      id: decodeFormComponent(decoded.slice(0, colon)),
+      secret: decodeFormComponent(decoded.slice(colon + 1)),
+    };
+  } catch {
+    return undefined;
+  }
+}

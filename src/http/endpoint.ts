@@ -1,0 +1,19 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+
+/** The members of the issuer's metadata (RFC 8414 §2, OpenID Connect Discovery §3). */
+export type Metadata = Record<string, string | boolean | readonly string[]>;
+
+/** One endpoint of the issuer. Routing, the metadata and the answers to wrong methods follow from it. */
+export interface Endpoint {
+  /** Below the issuer's own path. */
+  readonly path: string;
+  /** `GET` answers `HEAD` too. */
+  readonly method: 'GET' | 'POST';
+  /** Whether pages of any origin may read the answer (public documents). */
+  readonly anyOrigin?: boolean;
+  /** Where this is found beside `path`: paths from the root of the host, whatever the issuer's path. */
+  readonly fromRoot?: readonly string[];
+  /** What the metadata says because this endpoint is there; `url` is where it is. */
+  metadata?(url: string): Metadata;
+  handle(request: FastifyRequest, reply: FastifyReply): unknown;
+}

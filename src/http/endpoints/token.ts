@@ -1,0 +1,59 @@
+import type { Logger } from 'pino';
+import { grantTypes } from '../../grants/index.ts';
+import { clientAuthMethods } from '../../protocol/client.ts';
+import { ProtocolError } from '../../protocol/error.ts';
+import type { NumericDate } from '../../protocol/time.ts';
+import type { Registry } from '../../store/registry.ts';
+import { narrow } from '../../tokens/authorization.ts';
+import type { Mint } from '../../tokens/mint.ts';
+import type { ClientAuthenticator } from '../client-authentication.ts';
+import type { Endpoint } from '../endpoint.ts';
+import { requireForm, requireOneAuthorization } from '../request.ts';
+
+export interface TokenEndpointServices {
+  readonly registry: Registry;
+  readonly authenticator: ClientAuthenticator;
+  readonly mint: Mint;
+  now(): NumericDate;
+  readonly log: Logger;
+}
+
+/**
+ * The token endpoint (RFC 6749 §3.2). The steps are the same for every grant type, in this order: form, grant type,
+ * client, may this client use it, the grant itself, audience and scope, token. None of them asks the database by itself.
+ */
+export function tokenEndpoint({ registry, authenticator, mint, now, log }: TokenEndpointServices): Endpoint {
+  return {
+    path: '/token',
+    method: 'POST',
+    metadata: (url) => ({
+      token_endpoint: url,
+      grant_types_supported: [...grantTypes.keys()],
+      token_endpoint_auth_methods_supported: [...clientAuthMethods],
+    }),
+    async handle(request, reply) {
+      const form = requireForm(request);
+      const name = form.get('grant_type');
+      if (name === undefined) throw new ProtocolError('invalid_request', 'grant_type is missing');
+      const grantType = grantTypes.get(name);
+      if (grantType === undefined) throw new ProtocolError('unsupported_grant_type', 'no such grant type here');
+
+      const client = await authenticator.authenticate(requireOneAuthorization(request), form, now());
+      if (!client.grantTypes.includes(grantType.name)) {
+        throw new ProtocolError('unauthorized_client', 'the client is not registered for this grant type');
+      }
+      const authorization = await grantType.redeem({ client, parameter: form.get, now: now() });
+      const asked = { scope: form.get('scope'), resources: form.all('resource') };
+      const target = narrow(authorization, asked, registry.resource);
+      const issued = await mint.accessToken(authorization, target);
+
+      log.info({ client: client.id, grant: name, aud: target.resource.identifier, jti: issued.jti }, 'token issued');
+      return reply.send({
+        access_token: issued.token,
+        token_type: 'Bearer',
+        expires_in: issued.expiresIn,
+        ...(issued.scope !== '' && { scope: issued.scope }),
+      });
+    },
+  };
+}

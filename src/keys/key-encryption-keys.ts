@@ -1,0 +1,110 @@
+/** The key-encryption keys: files `<id>.key` in KEYS_DIR, each 256 random bits in base64url. Never in Postgres. */
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readdir, readFile, rename, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { newId } from '../crypto/handle.ts';
+import { type KeyEncryptionKey, openPrivateJwk, sealedUnder } from '../crypto/sealing.ts';
+
+const fileName = /^(kek_[a-z2-9]{16})\.key$/;
+
+/** The file in which a key-encryption key is looked for. */
+export function keyEncryptionKeyFile(folder: string, id: string): string {
+  return join(folder, `${id}.key`);
+}
+
+/** A key-encryption key that is needed is missing or unusable. The message is one line for whoever runs the issuer. */
+export class KeyEncryptionKeyError extends Error {
+  override readonly name = 'KeyEncryptionKeyError';
+}
+
+/** The key-encryption keys that this process holds. */
+export interface KeyEncryptionKeys {
+  ids(): string[];
+  /** The key of that id. Throws `KeyEncryptionKeyError`, naming the file looked for, where there is none. */
+  get(id: string): KeyEncryptionKey;
+  /** Opens a sealed private JWK with the key that its header names. */
+  open(sealed: string): Promise<object>;
+  /** Makes a new one; when it resolves, file and folder have reached the disk. Answers its id. */
+  make(): Promise<string>;
+  /** The files that others than their owner may read. */
+  readonly exposed: readonly string[];
+}
+
+/** Reads all key-encryption keys of a folder, which need not exist yet. Throws `KeyEncryptionKeyError`. */
+export async function readKeyEncryptionKeys(folder: string): Promise<KeyEncryptionKeys> {
+  const keys = new Map<string, KeyEncryptionKey>();
+  const exposed: string[] = [];
+  for (const name of await listFolder(folder)) {
+    const id = fileName.exec(name)?.[1];
+    if (id === undefined) continue;
+    const file = join(folder, name);
+    keys.set(id, { id, secret: parse(file, await read(file)) });
+    if (((await stat(file)).mode & 0o077) !== 0) exposed.push(file);
+  }
+
+  function get(id: string): KeyEncryptionKey {
+    const key = keys.get(id);
+    if (key !== undefined) return key;
+    throw new KeyEncryptionKeyError(
+      `the key-encryption key ${id} is missing: looked for ${keyEncryptionKeyFile(folder, id)}. ` +
+        'The signing keys in the database are sealed with it; put the file back (KEYS_DIR names the folder).',
+    );
+  }
+
+  return {
+    ids: () => [...keys.keys()],
+    get,
+    open: async (sealed) => openPrivateJwk(sealed, get(sealedUnder(sealed))),
+    exposed,
+    async make() {
+      const key = { id: newId('kek'), secret: randomBytes(32) };
+      await write(folder, key);
+      keys.set(key.id, key);
+      return key.id;
+    },
+  };
+}
+
+async function listFolder(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw new KeyEncryptionKeyError(`KEYS_DIR ${folder} cannot be read: ${(error as NodeJS.ErrnoException).code}`);
+  }
+}
+
+async function read(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'latin1');
+  } catch (error) {
+    throw new KeyEncryptionKeyError(`${file} cannot be read: ${(error as NodeJS.ErrnoException).code}`);
+  }
+}
+
+function parse(file: string, text: string): Uint8Array {
+  const secret = Buffer.from(text.trim(), 'base64url');
+  if (secret.length === 32 && secret.toString('base64url') === text.trim()) return secret;
+  throw new KeyEncryptionKeyError(`${file} is not a key-encryption key: it must hold 32 bytes in base64url`);
+}
+
+/** Written beside and renamed, so that a file of that name is whole; synced, so that what it seals can be opened. */
+async function write(folder: string, key: KeyEncryptionKey): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const file = keyEncryptionKeyFile(folder, key.id);
+    const handle = await open(`${file}.new`, 'wx', 0o600);
+    try {
+      await handle.writeFile(`${Buffer.from(key.secret).toString('base64url')}\n`);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(`${file}.new`, file);
+    const directory = await open(folder, 'r');
+    await directory.sync().finally(() => directory.close());
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new KeyEncryptionKeyError(`KEYS_DIR ${folder} does not take the first key-encryption key: ${code}`);
+  }
+}

@@ -1,0 +1,204 @@
+/**
+ * Owns the life of signing keys as pure functions of their rows and the clock: who signs, what is published, what is
+ * to be done next. Knows nothing of databases, timers or key material. DESIGN: a phase is never stored.
+ *
+ *     created ──lead──▶ signsFrom ──────▶ next.signsFrom ──keepPublished──▶ ──────▶ keepRow
+ *     │ standby: published │ signing: published │ retired: published         │ withdrawn │ forgotten
+ */
+import type { SigningKey } from '../protocol/signing-key.ts';
+import type { NumericDate, Seconds } from '../protocol/time.ts';
+
+/** What the lifecycle needs to know of a signing key. All keys given to one function are of one algorithm. */
+export type KeyRow = Pick<SigningKey, 'kid' | 'alg' | 'createdAt' | 'signsFrom' | 'revokedAt' | 'sealedPrivateJwk'>;
+
+/** The times by which keys turn, all in seconds. */
+export interface Schedule {
+  /** How long a key signs. */
+  readonly signFor: Seconds;
+  /** How long a key is published before it signs: as long as any cache may hold a JWKS without it. */
+  readonly lead: Seconds;
+  /** How long a key stays published after the next one has started: as long as a token it signed may live. */
+  readonly keepPublished: Seconds;
+  /** How long the public half is kept, unpublished, after the next one has started: for what only we verify. */
+  readonly keepRow: Seconds;
+  /** By how much the clocks of two instances may differ, at most. */
+  readonly skew: Seconds;
+  /** How late an instance may learn of a change, at most. */
+  readonly poll: Seconds;
+}
+
+/** The clock difference that instances tolerate among themselves; beyond it an instance is not ready. */
+export const clockSkew: Seconds = 5;
+
+/** How often instances read the change log. */
+export const pollInterval: Seconds = 1;
+
+/**
+ * The schedule that follows from the few numbers an operator may set.
+ * `lead` counts two caches: a shared one in front of a verifier's own, each as old as `jwksMaxAge` allows.
+ * `keepPublished` counts the skew twice, since a key promoted in a hurry has a `signsFrom` that lies one skew back.
+ */
+export function scheduleOf(times: {
+  signFor: Seconds;
+  jwksMaxAge: Seconds;
+  longestTokenTtl: Seconds;
+  longestGrant: Seconds;
+}): Schedule {
+  return {
+    signFor: times.signFor,
+    lead: 2 * times.jwksMaxAge + pollInterval + clockSkew,
+    keepPublished: times.longestTokenTtl + pollInterval + 2 * clockSkew,
+    keepRow: times.longestGrant + times.longestTokenTtl + pollInterval + 2 * clockSkew,
+    skew: clockSkew,
+    poll: pollInterval,
+  };
+}
+
+export type Phase = 'standby' | 'signing' | 'retired' | 'withdrawn' | 'revoked';
+
+/** One change to the rows of one algorithm, and why. */
+export type KeyStep =
+  | { readonly act: 'create'; readonly alg: string; readonly signsFrom: NumericDate; readonly reason: string }
+  | { readonly act: 'promote'; readonly kid: string; readonly signsFrom: NumericDate; readonly reason: string }
+  | { readonly act: 'erase'; readonly kid: string; readonly reason: string }
+  | { readonly act: 'forget'; readonly kid: string; readonly reason: string };
+
+/** The keys in the order in which they sign. A key revoked before it started never signed and is not among them. */
+function succession<K extends KeyRow>(keys: readonly K[]): K[] {
+  return keys
+    .filter((key) => key.revokedAt === null || key.revokedAt > key.signsFrom)
+    .sort((a, b) => a.signsFrom - b.signsFrom || (a.kid < b.kid ? -1 : 1));
+}
+
+/** The newest key that has started, live or not. No older key ever signs again. */
+function newestStarted<K extends KeyRow>(keys: readonly K[], now: NumericDate): K | undefined {
+  return succession(keys).findLast((key) => key.signsFrom <= now);
+}
+
+/** The key that signs: the newest that has started, if it is live. */
+export function signerOf<K extends KeyRow>(keys: readonly K[], now: NumericDate): K | undefined {
+  const newest = newestStarted(keys, now);
+  return newest?.revokedAt === null ? newest : undefined;
+}
+
+/** The published key that signs next. */
+export function standbyOf<K extends KeyRow>(keys: readonly K[], now: NumericDate): K | undefined {
+  return succession(keys).find((key) => key.signsFrom > now && key.revokedAt === null);
+}
+
+/** When a key stopped signing, or will: when the next one starts, or when it was revoked. Null: not in sight. */
+export function stopsSigningAt(key: KeyRow, keys: readonly KeyRow[]): NumericDate | null {
+  const line = succession(keys);
+  const place = line.findIndex(({ kid }) => kid === key.kid);
+  if (place === -1) return key.revokedAt;
+  const ends = [key.revokedAt, line[place + 1]?.signsFrom].filter((end) => end !== null && end !== undefined);
+  return ends.length > 0 ? Math.min(...ends) : null;
+}
+
+/** A key's phase at an instant. */
+export function phaseOf(key: KeyRow, keys: readonly KeyRow[], now: NumericDate, schedule: Schedule): Phase {
+  if (key.revokedAt !== null) return 'revoked';
+  if (key.signsFrom > now) return 'standby';
+  const stopped = stopsSigningAt(key, keys);
+  if (stopped === null || stopped > now) return 'signing';
+  return now < stopped + schedule.keepPublished ? 'retired' : 'withdrawn';
+}
+
+/** The keys that the JWKS shows: standby, signer, and those of which a token may still be alive. Oldest first. */
+export function publishedAt<K extends KeyRow>(keys: readonly K[], now: NumericDate, schedule: Schedule): K[] {
+  const shown: Phase[] = ['standby', 'signing', 'retired'];
+  return succession(keys).filter((key) => shown.includes(phaseOf(key, keys, now, schedule)));
+}
+
+/** The next instant at which `signerOf` or `publishedAt` answers differently though no row changes. */
+export function nextPhaseChange(keys: readonly KeyRow[], now: NumericDate, schedule: Schedule): NumericDate {
+  const boundaries = keys.flatMap((key) => {
+    const stops = stopsSigningAt(key, keys);
+    return stops === null ? [key.signsFrom] : [key.signsFrom, stops, stops + schedule.keepPublished];
+  });
+  return Math.min(...boundaries.filter((instant) => instant > now), Number.POSITIVE_INFINITY);
+}
+
+/** The earliest `signsFrom` of a key that is to sign at once: one skew back, so that slower clocks agree. */
+function atOnce(keys: readonly KeyRow[], now: NumericDate, schedule: Schedule): NumericDate {
+  const newest = newestStarted(keys, now);
+  return Math.max(now - schedule.skew, newest === undefined ? 0 : newest.signsFrom + 1);
+}
+
+/**
+ * What is due now for the keys of one algorithm, in order, with what each step makes due in turn. Empty most of the
+ * time; who plans again after doing it gets nothing.
+ */
+export function plan(alg: string, keys: readonly KeyRow[], now: NumericDate, schedule: Schedule): KeyStep[] {
+  const steps: KeyStep[] = [];
+  for (let rows = keys; ; ) {
+    const [step] = [...successorDue(alg, rows, now, schedule), ...cleaningDue(rows, now, schedule)];
+    if (step === undefined) return steps;
+    steps.push(step);
+    rows = afterStep(rows, step, `new key ${steps.length}`, now);
+  }
+}
+
+/** The rows as a step leaves them. `kid` names the key that a `create` makes. */
+export function afterStep(keys: readonly KeyRow[], step: KeyStep, kid: string, now: NumericDate): KeyRow[] {
+  const changed = (values: Partial<KeyRow>) =>
+    keys.map((key) => (step.act !== 'create' && key.kid === step.kid ? { ...key, ...values } : key));
+  switch (step.act) {
+    case 'create': {
+      const { alg, signsFrom } = step;
+      return [...keys, { kid, alg, createdAt: now, signsFrom, revokedAt: null, sealedPrivateJwk: '' }];
+    }
+    case 'promote':
+      return changed({ signsFrom: step.signsFrom });
+    case 'erase':
+      return changed({ sealedPrivateJwk: null });
+    case 'forget':
+      return keys.filter((key) => key.kid !== step.kid);
+  }
+}
+
+function successorDue(alg: string, keys: readonly KeyRow[], now: NumericDate, schedule: Schedule): KeyStep[] {
+  const signer = signerOf(keys, now);
+  const standby = standbyOf(keys, now);
+  if (signer !== undefined) {
+    if (standby !== undefined) return [];
+    const signsFrom = Math.max(now + schedule.lead, signer.signsFrom + schedule.signFor);
+    return [{ act: 'create', alg, signsFrom, reason: 'no standby is published' }];
+  }
+  const signsFrom = atOnce(keys, now, schedule);
+  if (standby === undefined)
+    return [{ act: 'create', alg, signsFrom, reason: 'no key signs, and there is no standby' }];
+  if (standby.signsFrom <= signsFrom) return [];
+  return [{ act: 'promote', kid: standby.kid, signsFrom, reason: 'no key signs' }];
+}
+
+function cleaningDue(keys: readonly KeyRow[], now: NumericDate, schedule: Schedule): KeyStep[] {
+  return keys.flatMap((key): KeyStep[] => {
+    const stopped = stopsSigningAt(key, keys);
+    if (stopped === null) return [];
+    if (now >= stopped + schedule.keepRow) {
+      return [{ act: 'forget', kid: key.kid, reason: 'nothing that it signed can be alive' }];
+    }
+    const unused = key.revokedAt !== null || now >= stopped + schedule.poll + schedule.skew;
+    return unused && key.sealedPrivateJwk !== null
+      ? [{ act: 'erase', kid: key.kid, reason: 'it no longer signs' }]
+      : [];
+  });
+}
+
+/**
+ * What a rotation by hand does: the standby starts as soon as every cache must know it, or, `immediately`, at once.
+ * Undefined where there is no standby, or it starts no later by itself.
+ */
+export function rotationStep(
+  keys: readonly KeyRow[],
+  now: NumericDate,
+  schedule: Schedule,
+  immediately: boolean,
+): KeyStep | undefined {
+  const standby = standbyOf(keys, now);
+  if (standby === undefined) return undefined;
+  const signsFrom = immediately ? atOnce(keys, now, schedule) : Math.max(now, standby.createdAt + schedule.lead);
+  if (standby.signsFrom <= signsFrom) return undefined;
+  return { act: 'promote', kid: standby.kid, signsFrom, reason: 'asked for by hand' };
+}

@@ -1,0 +1,104 @@
+/**
+ * Turns the keys: plan, make and seal what is needed, take the lock, plan again on what is there now, write. Every
+ * instance runs it, and it does not matter which one comes first, how often it runs, or where it is killed.
+ */
+import { calculateJwkThumbprint } from 'jose';
+import { algorithms, generateJwkPair } from '../crypto/algorithms.ts';
+import { sealPrivateJwk } from '../crypto/sealing.ts';
+import type { PublicJwk, SigningKey } from '../protocol/signing-key.ts';
+import type { NumericDate } from '../protocol/time.ts';
+import type { Database } from '../store/database.ts';
+import { nameFirstSealingKey, readIssuerState } from '../store/issuer.ts';
+import { changeSigningKeys, type SigningKeyWriter } from '../store/signing-key.ts';
+import type { KeyEncryptionKeys } from './key-encryption-keys.ts';
+import { type KeyStep, plan, type Schedule } from './lifecycle.ts';
+
+export interface RotatorOptions {
+  readonly database: Database;
+  readonly keyEncryptionKeys: KeyEncryptionKeys;
+  now(): NumericDate;
+  schedule(): Schedule;
+  /** A step was written; for the log. */
+  onStep(step: KeyStep): void;
+}
+
+export interface Rotator {
+  /** The steps that are due by these rows. Costs next to nothing: meant to be asked every second. */
+  due(keys: readonly SigningKey[]): KeyStep[];
+  /** Does what is due, if it still is once the lock is held. */
+  rotate(keys: readonly SigningKey[]): Promise<void>;
+  /** The first start: names the key that seals, making one if this database never had any, and checks that we hold it. */
+  prepare(): Promise<void>;
+}
+
+type NewKey = Omit<SigningKey, 'createdAt' | 'signsFrom' | 'revokedAt'>;
+
+export function createRotator(options: RotatorOptions): Rotator {
+  const { database, keyEncryptionKeys } = options;
+
+  function due(keys: readonly SigningKey[]): KeyStep[] {
+    const now = options.now();
+    const schedule = options.schedule();
+    return [...algorithms.keys()].flatMap((alg) => {
+      const ofAlg = keys.filter((key) => key.alg === alg);
+      return plan(alg, ofAlg, now, schedule);
+    });
+  }
+
+  /** A new signing key, sealed under the key that the database names. */
+  async function makeKey(alg: string): Promise<NewKey> {
+    const { sealingKey } = await readIssuerState(database);
+    if (sealingKey === null) throw new Error('no key-encryption key is named');
+    const { publicJwk, privateJwk } = await generateJwkPair(alg);
+    return {
+      kid: await calculateJwkThumbprint(publicJwk),
+      alg,
+      publicJwk: publicJwk as PublicJwk,
+      sealedPrivateJwk: await sealPrivateJwk(privateJwk, keyEncryptionKeys.get(sealingKey)),
+    };
+  }
+
+  /** Writes one step. False: it needs a new key and none was made, so it is left to the next round. */
+  async function write(step: KeyStep, made: NewKey[], writer: SigningKeyWriter): Promise<boolean> {
+    switch (step.act) {
+      case 'create': {
+        const key = made.find(({ alg }) => alg === step.alg);
+        if (key === undefined) return false;
+        made.splice(made.indexOf(key), 1);
+        await writer.insert({ ...key, createdAt: options.now(), signsFrom: step.signsFrom, revokedAt: null });
+        return true;
+      }
+      case 'promote':
+        await writer.setSignsFrom(step.kid, step.signsFrom);
+        return true;
+      case 'erase':
+        await writer.erasePrivateHalf(step.kid);
+        return true;
+      case 'forget':
+        await writer.remove(step.kid);
+        return true;
+    }
+  }
+
+  return {
+    due,
+
+    async rotate(keys) {
+      const planned = due(keys);
+      if (planned.length === 0) return;
+      // Keys are made before the lock is taken: an RSA key takes up to a second, and others may wait for the lock.
+      const made = await Promise.all(planned.flatMap((step) => (step.act === 'create' ? [makeKey(step.alg)] : [])));
+      const written = await changeSigningKeys(database, async (current, writer) => {
+        const steps: KeyStep[] = [];
+        for (const step of due(current)) if (await write(step, made, writer)) steps.push(step);
+        return steps;
+      });
+      for (const step of written) options.onStep(step);
+    },
+
+    async prepare() {
+      const sealingKey = await nameFirstSealingKey(database, keyEncryptionKeys.make);
+      keyEncryptionKeys.get(sealingKey);
+    },
+  };
+}

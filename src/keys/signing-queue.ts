@@ -1,0 +1,73 @@
+/**
+ * Makes signatures. What one turn of the event loop brings is collected and signed back to back: on one core that
+ * gives nearly twice as many signatures as signing each in between other work, and halves the slowest answers.
+ */
+import { type KeyObject, sign } from 'node:crypto';
+import type { Algorithm } from '../crypto/algorithms.ts';
+
+/** Signs text, answering the base64url signature as a JWS carries it (RFC 7515 §3.1). */
+export interface SigningQueue {
+  sign(algorithm: Algorithm, key: KeyObject, signingInput: string): Promise<string>;
+}
+
+interface Item {
+  readonly key: KeyObject;
+  readonly signingInput: string;
+  readonly resolve: (signature: string) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export function createSigningQueue(): SigningQueue {
+  /** One line per algorithm, so that a slow one never delays a quick one. */
+  const lines = new Map<Algorithm, Item[]>();
+
+  function flush(algorithm: Algorithm, line: Item[]): void {
+    for (const item of line.splice(0, algorithm.batch)) {
+      try {
+        item.resolve(signOnce(algorithm, item.key, item.signingInput));
+      } catch (error) {
+        item.reject(error);
+      }
+    }
+    if (line.length > 0) setImmediate(flush, algorithm, line);
+  }
+
+  return {
+    sign(algorithm, key, signingInput) {
+      return new Promise((resolve, reject) => {
+        let line = lines.get(algorithm);
+        if (line === undefined) {
+          line = [];
+          lines.set(algorithm, line);
+        }
+        if (line.push({ key, signingInput, resolve, reject }) === 1) setImmediate(flush, algorithm, line);
+      });
+    },
+  };
+}
+
+/** One signature, now. Elliptic-curve signatures are made as DER, since on Node 24 the other form takes twice as long. */
+export function signOnce(algorithm: Algorithm, key: KeyObject, signingInput: string): string {
+  const signature = sign(algorithm.hash, Buffer.from(signingInput, 'latin1'), key);
+  const { coordinateBytes } = algorithm;
+  return (coordinateBytes === undefined ? signature : joinCoordinates(signature, coordinateBytes)).toString(
+    'base64url',
+  );
+}
+
+/**
+ * A DER ECDSA signature (SEQUENCE of two INTEGERs, X.690 §8) as r ‖ s, each of a fixed width (RFC 7518 §3.4).
+ * For coordinates of up to 66 bytes; it reads only what OpenSSL has just written.
+ */
+function joinCoordinates(der: Buffer, width: number): Buffer {
+  const joined = Buffer.alloc(2 * width);
+  let at = (der[1] as number) < 0x80 ? 2 : 3; // past the SEQUENCE's tag and length
+  for (const end of [width, 2 * width]) {
+    const length = der[at + 1] as number;
+    const start = at + 2;
+    at = start + length;
+    const significant = Math.min(length, width); // longer by a leading zero, or shorter
+    der.copy(joined, end - significant, at - significant, at);
+  }
+  return joined;
+}

@@ -1,0 +1,104 @@
+/** The process: environment, signals, exit codes, and the words at the start. The only file that touches `process`. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { pino } from 'pino';
+import { type App, createApp } from './app.ts';
+import { type Config, readConfig } from './config.ts';
+import { KeyEncryptionKeyError } from './keys/key-encryption-keys.ts';
+import { startMessage } from './start-message.ts';
+import { DatabaseError } from './store/database-errors.ts';
+import { type EmbeddedPostgres, EmbeddedPostgresError, startEmbeddedPostgres } from './store/embedded/index.ts';
+
+/** The package's folder, seen from `dist/src`. */
+const packageFolder = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Exit codes: 1, something outside stands in the way; 2, the configuration is wrong. */
+function exit(code: 1 | 2, lines: readonly string[]): never {
+  for (const line of lines) process.stderr.write(`keyturn: ${line}\n`);
+  process.exit(code);
+}
+
+/** The text of a file, undefined where there is none. */
+function readIfPresent(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    return exit(2, [`${file} cannot be read: ${(error as NodeJS.ErrnoException).code}`]);
+  }
+}
+
+function configure(): Config {
+  const dotenv = readIfPresent('.env');
+  const result = readConfig(process.env, { cwd: process.cwd(), ...(dotenv !== undefined && { dotenv }) });
+  return result.ok ? result.config : exit(2, result.mistakes);
+}
+
+/** What a person can do something about is one line; anything else is a mistake of ours and shows where. */
+function explain(error: unknown): string {
+  const { code, message, stack } = error as NodeJS.ErrnoException;
+  const known = [DatabaseError, EmbeddedPostgresError, KeyEncryptionKeyError].some((kind) => error instanceof kind);
+  if (known) return message;
+  if (code === 'EADDRINUSE') return `${message.replace(/^listen EADDRINUSE: /, '')} (PORT)`;
+  if (code === 'EACCES' || code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') return `${message} (HOST, PORT)`;
+  return stack ?? message;
+}
+
+async function main(): Promise<void> {
+  const config = configure();
+  const { version } = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8')) as { version: string };
+  const destination = pino.destination({ dest: 2, sync: false, minLength: 4096, periodicFlush: 200 });
+  const log = pino({ level: config.logLevel, redact: ['*.authorization', '*.cookie'] }, destination);
+
+  let embedded: EmbeddedPostgres | undefined;
+  let app: App | undefined;
+  let stopping = false;
+
+  /** Lets requests finish, then the database; a second signal does not hurry it, as the time is bounded anyway. */
+  async function stop(code: 0 | 1, reason: string): Promise<void> {
+    if (stopping) return;
+    stopping = true;
+    log.info({ reason }, 'stopping');
+    await app?.close().catch((err) => log.error({ err }, 'while closing'));
+    await embedded?.stop().catch((err) => log.error({ err }, 'while stopping Postgres'));
+    destination.flushSync();
+    process.exit(code);
+  }
+
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop(0, signal));
+  process.on('uncaughtException', (err) => {
+    log.fatal({ err }, 'a mistake of ours: stopping');
+    void stop(1, 'uncaught exception');
+  });
+
+  try {
+    if (config.databaseUrl === undefined) {
+      embedded = await startEmbeddedPostgres({ dataDir: config.dataDir, log: (line) => log.debug(line) });
+      void embedded.exited.then((reason) => {
+        if (stopping) return;
+        log.fatal(reason);
+        void stop(1, 'the embedded Postgres has ended');
+      });
+    }
+    app = await createApp({
+      config,
+      databaseUrl: config.databaseUrl ?? (embedded as EmbeddedPostgres).url,
+      log,
+      version,
+      migrations: join(packageFolder, 'prisma', 'migrations'),
+    });
+    await app.server.listen({ host: config.host, port: config.port });
+    await app.start();
+    process.stdout.write(
+      startMessage({ config, version, embedded, addresses: app.server.addresses(), keyring: app.keyring }),
+    );
+  } catch (error) {
+    if (stopping) return;
+    destination.flushSync();
+    process.stderr.write(`keyturn: ${explain(error)}\n`);
+    await stop(1, 'the start failed');
+  }
+}
+
+await main();

@@ -1,0 +1,162 @@
+/**
+ * Keeps what is in memory in step with Postgres, from the first reading on, and the keys turning. Part of the
+ * composition root: it owns the order of these things and whether the process is ready, and nothing else.
+ */
+import type { Logger } from 'pino';
+import type { Clock } from './clock.ts';
+import type { Readiness } from './http/endpoints/health.ts';
+import type { Keyring } from './keys/keyring.ts';
+import { clockSkew, pollInterval } from './keys/lifecycle.ts';
+import type { Rotator } from './keys/rotator.ts';
+import type { Seconds } from './protocol/time.ts';
+import { forgetOldChanges, type Reading, watchChanges } from './store/change-watcher.ts';
+import { connectWhenAvailable } from './store/connect.ts';
+import type { Database } from './store/database.ts';
+import { explainDatabaseError } from './store/database-errors.ts';
+import { type Instance, removeInstance, reportInstance } from './store/instance.ts';
+import { raiseLongestTokenTtl, readIssuerState } from './store/issuer.ts';
+import { applyMigrations } from './store/migrations.ts';
+import type { Registry } from './store/registry.ts';
+import { listSigningKeys } from './store/signing-key.ts';
+
+/**
+ * How long tokens are issued from memory while the database is away: after that, clients and keys are too likely to
+ * have changed. Seconds.
+ */
+export const longestOutage: Seconds = 3600;
+
+/** Readings are a second apart; after so many seconds without one the database counts as away. */
+const awayAfter: Seconds = 5;
+
+/** Milliseconds between house-keeping rounds. */
+const houseKeeping = 20_000;
+
+/** Milliseconds before a failed rotation is tried again. */
+const rotationRetry = 5_000;
+
+export interface ReplicaOptions {
+  readonly database: Database;
+  readonly registry: Registry;
+  readonly keyring: Keyring;
+  readonly rotator: Rotator;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Milliseconds. */
+  wallClock(): number;
+  readonly migrations: string;
+  readonly accessTokenTtl: Seconds;
+  instance(): Omit<Instance, 'startedAt'>;
+}
+
+export interface Replica {
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  readiness(): Readiness;
+  /** The longest life of any token that may be alive. */
+  longestTokenTtl(): Seconds;
+}
+
+export function createReplica(options: ReplicaOptions): Replica {
+  const { database, registry, keyring, rotator, clock, log, wallClock } = options;
+  const stopping = new AbortController();
+  let started = false;
+  let lastReadAt = 0;
+  let longestTokenTtl = options.accessTokenTtl;
+  let failure: string | undefined;
+  let rotation: Promise<void> | undefined;
+  let rotateAfter = 0;
+  let houseKeeper: NodeJS.Timeout | undefined;
+
+  const watcher = watchChanges(database, {
+    onReading,
+    onFailure: fail,
+    wallClock,
+    interval: pollInterval * 1000,
+  });
+
+  async function onReading({ changes, everything, clockOffset, roundTrip }: Reading): Promise<void> {
+    clock.measured(clockOffset, roundTrip);
+    const touches = (kind: string) => everything || changes.some((change) => change.kind === kind);
+    if (touches('issuer')) ({ longestTokenTtl } = await readIssuerState(database));
+    if (touches('signing_key') || touches('issuer')) await keyring.take(await listSigningKeys(database));
+    if (everything) await registry.load();
+    else await registry.refresh(changes);
+    lastReadAt = wallClock();
+    if (failure !== undefined) log.info('the database is back');
+    failure = undefined;
+    if (started && wallClock() >= rotateAfter) void rotateInTurn();
+  }
+
+  /** Said once for each different reason, however often it comes. */
+  function fail(error: unknown): void {
+    const { message } = explainDatabaseError(error, database.address);
+    if (message !== failure) log.error(message);
+    failure = message;
+  }
+
+  function rotateInTurn(): Promise<void> {
+    rotation ??= rotator
+      .rotate(keyring.rows())
+      .catch((err) => {
+        rotateAfter = wallClock() + rotationRetry;
+        log.error({ err }, 'the signing keys could not be turned; trying again');
+      })
+      .finally(() => {
+        rotation = undefined;
+      });
+    return rotation;
+  }
+
+  async function keepHouse(): Promise<void> {
+    try {
+      await reportInstance(database, { ...options.instance(), startedAt });
+      await forgetOldChanges(database);
+    } catch (error) {
+      fail(error);
+    }
+    if (!stopping.signal.aborted) houseKeeper = setTimeout(keepHouse, houseKeeping);
+  }
+
+  let startedAt = 0;
+
+  function readiness(): Readiness {
+    if (!started) return { status: 'starting', reason: 'waiting for the database' };
+    const away = (wallClock() - lastReadAt) / 1000;
+    if (Math.abs(clock.offset()) > clockSkew * 1000) {
+      return { status: 'unready', reason: `the clock is more than ${clockSkew} s off the database's` };
+    }
+    if (away > longestOutage) return { status: 'unready', reason: 'the database has been away for too long' };
+    if (away > awayAfter) return { status: 'degraded', reason: 'the database is away' };
+    return { status: 'ok' };
+  }
+
+  return {
+    readiness,
+    longestTokenTtl: () => longestTokenTtl,
+
+    async start() {
+      const { signal } = stopping;
+      await connectWhenAvailable(database, { onWaiting: (reason) => log.warn(`waiting: ${reason}`), signal });
+      await applyMigrations(database, options.migrations);
+      await rotator.prepare();
+      await raiseLongestTokenTtl(database, options.accessTokenTtl);
+      await watcher.read();
+      if (rotator.due(keyring.rows()).length > 0) {
+        await rotator.rotate(keyring.rows());
+        await watcher.read();
+      }
+      startedAt = clock.now();
+      started = true;
+      watcher.start();
+      void keepHouse();
+    },
+
+    async stop() {
+      stopping.abort(new Error('stopping'));
+      clearTimeout(houseKeeper);
+      await watcher.stop();
+      await rotation;
+      if (started) await removeInstance(database, options.instance().id).catch(() => undefined);
+    },
+  };
+}

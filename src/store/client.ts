@@ -1,0 +1,79 @@
+import type { Client, ClientAuthMethod } from '../protocol/client.ts';
+import type { NumericDate } from '../protocol/time.ts';
+import { changing } from './change.ts';
+import type { Database } from './database.ts';
+import type { Client as Row } from './generated/client.ts';
+import { toDate, toNumericDateOrNull } from './instant.ts';
+
+/** Clients in the order of their ids, a page at a time. */
+export async function listClients(database: Database, after: string, limit: number): Promise<Client[]> {
+  const rows = await database.prisma.client.findMany({
+    where: { id: { gt: after } },
+    orderBy: { id: 'asc' },
+    take: limit,
+  });
+  return rows.map(fromRow);
+}
+
+export async function findClient(database: Database, id: string): Promise<Client | undefined> {
+  const row = await database.prisma.client.findUnique({ where: { id } });
+  return row === null ? undefined : fromRow(row);
+}
+
+export async function addClient(database: Database, client: Client): Promise<void> {
+  await changing(database, async (tx, changed) => {
+    await tx.client.create({ data: toRow(client) });
+    changed('client', client.id);
+  });
+}
+
+/** The parts of a client that an administrator may change. */
+export type ClientChange = Partial<Omit<Client, 'id' | 'epoch'>>;
+
+/** Reads a client, lets `decide` say what changes, and writes that, under a lock on the row. Undefined: no such one. */
+export async function updateClient(
+  database: Database,
+  id: string,
+  decide: (client: Client) => ClientChange,
+): Promise<Client | undefined> {
+  return changing(database, async (tx, changed) => {
+    await tx.$executeRaw`SELECT 1 FROM client WHERE id = ${id} FOR UPDATE`;
+    const row = await tx.client.findUnique({ where: { id } });
+    if (row === null) return undefined;
+    const client = { ...fromRow(row), ...decide(fromRow(row)) };
+    await tx.client.update({ where: { id }, data: toRow(client) });
+    changed('client', id);
+    return client;
+  });
+}
+
+function fromRow(row: Row): Client {
+  return {
+    id: row.id,
+    name: row.name,
+    authMethod: row.authMethod as ClientAuthMethod,
+    secretDigests: row.secretDigests,
+    previousSecretExpiresAt: toNumericDateOrNull(row.previousSecretExpiresAt),
+    grantTypes: row.grantTypes,
+    scopes: row.scopes,
+    resources: row.resources,
+    epoch: row.epoch,
+    disabledAt: toNumericDateOrNull(row.disabledAt),
+  };
+}
+
+function toRow(client: Client) {
+  return {
+    ...client,
+    secretDigests: [...client.secretDigests],
+    grantTypes: [...client.grantTypes],
+    scopes: [...client.scopes],
+    resources: [...client.resources],
+    previousSecretExpiresAt: toDateOrNull(client.previousSecretExpiresAt),
+    disabledAt: toDateOrNull(client.disabledAt),
+  };
+}
+
+function toDateOrNull(instant: NumericDate | null): Date | null {
+  return instant === null ? null : toDate(instant);
+}
