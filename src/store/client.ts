@@ -34,13 +34,13 @@ export type ClientChange = Partial<Omit<Client, 'id' | 'epoch'>>;
 export async function updateClient(
   database: Database,
   id: string,
-  decide: (client: Client) => ClientChange,
+  decide: (client: Client) => Promise<ClientChange>,
 ): Promise<Client | undefined> {
   return changing(database, async (tx, changed) => {
     await tx.$executeRaw`SELECT 1 FROM client WHERE id = ${id} FOR UPDATE`;
     const row = await tx.client.findUnique({ where: { id } });
     if (row === null) return undefined;
-    const client = { ...fromRow(row), ...decide(fromRow(row)) };
+    const client = { ...fromRow(row), ...(await decide(fromRow(row))) };
     await tx.client.update({ where: { id }, data: toRow(client) });
     changed('client', id);
     return client;

@@ -1,0 +1,60 @@
+/** What the command line takes, checked before anything is read or written. */
+import { InvalidArgumentError } from 'commander';
+import { algorithms } from '../../src/crypto/algorithms.ts';
+import { grantTypes } from '../../src/grants/index.ts';
+import { clientAuthMethods } from '../../src/protocol/client.ts';
+import { isResourceIndicator } from '../../src/protocol/resource-indicator.ts';
+import { isScopeToken } from '../../src/protocol/scope.ts';
+import type { Seconds } from '../../src/protocol/time.ts';
+
+/** Makes an option that may be given several times of a parser for one value. */
+export function each<T>(parse: (text: string) => T): (text: string, before: T[] | undefined) => T[] {
+  return (text, before = []) => [...before, parse(text)];
+}
+
+function oneOf(names: Iterable<string>): (text: string) => string {
+  const allowed = [...names];
+  return (text) => {
+    if (allowed.includes(text)) return text;
+    throw new InvalidArgumentError(`Allowed: ${allowed.join(', ')}.`);
+  };
+}
+
+export const algArgument = oneOf(algorithms.keys());
+export const grantArgument = oneOf(grantTypes.keys());
+export const authArgument = oneOf(clientAuthMethods);
+
+/** An audience URI (RFC 8707 §2). */
+export function audienceArgument(text: string): string {
+  if (isResourceIndicator(text)) return text;
+  throw new InvalidArgumentError('It must be an absolute URI without a fragment, such as https://orders.example.');
+}
+
+/** A scope token (RFC 6749 §3.3). */
+export function scopeArgument(text: string): string {
+  if (isScopeToken(text) && text.length <= 128) return text;
+  throw new InvalidArgumentError('It must be one scope token: printable ASCII without spaces, quotes and backslashes.');
+}
+
+/** `orders:read` or `orders:read=See your orders`: a scope token and what it means to a person. */
+export function describedScopeArgument(text: string): [token: string, description: string] {
+  const at = text.indexOf('=');
+  if (at === -1) return [scopeArgument(text), ''];
+  return [scopeArgument(text.slice(0, at)), nameArgument(text.slice(at + 1))];
+}
+
+/** Words for people: 1 to 200 characters, no control characters. */
+export function nameArgument(text: string): string {
+  if (text.trim() === text && text.length >= 1 && text.length <= 200 && !/\p{Cc}|\p{Cs}|\p{Bidi_C}/u.test(text))
+    return text;
+  throw new InvalidArgumentError('It must be 1 to 200 characters without control characters or spaces around.');
+}
+
+/** A parser for whole seconds within bounds. */
+export function secondsArgument(least: Seconds, most: Seconds): (text: string) => Seconds {
+  return (text) => {
+    const value = /^(0|[1-9]\d{0,8})$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`It must be a whole number of seconds from ${least} to ${most}.`);
+  };
+}

@@ -1,0 +1,66 @@
+/** How commands speak: tables and words for people, one JSON document for programs. */
+import type { NumericDate, Seconds } from '../../src/protocol/time.ts';
+
+/** Prints a JSON document where `--json` was given, else the text that `say` makes. */
+export function print(json: boolean | undefined, document: object, say: () => string): void {
+  process.stdout.write(json ? `${JSON.stringify(document, null, 2)}\n` : `${say()}\n`);
+}
+
+/** Rows as columns of equal width, under headings. */
+export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
+  const all = [headings, ...rows];
+  const widths = headings.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)));
+  return all
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+/** Names and values, one a line. */
+export function facts(values: Readonly<Record<string, string>>): string {
+  const width = Math.max(...Object.keys(values).map((name) => name.length));
+  return Object.entries(values)
+    .map(([name, value]) => `${name.padEnd(width)}  ${value}`)
+    .join('\n');
+}
+
+const units: [Seconds, string][] = [
+  [86_400, 'd'],
+  [3_600, 'h'],
+  [60, 'min'],
+  [1, 's'],
+];
+
+/** A duration in its two greatest units: `29 d 23 h`, `1 min 5 s`. */
+export function durationInWords(duration: Seconds): string {
+  let rest = Math.round(Math.abs(duration));
+  const words: string[] = [];
+  for (const [seconds, unit] of units) {
+    const count = Math.floor(rest / seconds);
+    if (count > 0 || (words.length === 0 && seconds === 1)) words.push(`${count} ${unit}`);
+    else if (words.length > 0) break;
+    if (words.length === 2) break;
+    rest -= count * seconds;
+  }
+  return words.join(' ');
+}
+
+/** An instant in UTC. */
+export function instant(at: NumericDate): string {
+  return new Date(at * 1000).toISOString().replace('.000Z', 'Z');
+}
+
+/** An instant as seen from now: `in 29 d 23 h`, `5 min ago`. */
+export function fromNow(at: NumericDate, now: NumericDate): string {
+  if (Math.round(at) === Math.round(now)) return 'now';
+  return at > now ? `in ${durationInWords(at - now)}` : `${durationInWords(now - at)} ago`;
+}
+
+/** An instant both ways. */
+export function when(at: NumericDate, now: NumericDate): string {
+  return `${instant(at)} (${fromNow(at, now)})`;
+}

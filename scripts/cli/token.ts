@@ -1,0 +1,66 @@
+import { text } from 'node:stream/consumers';
+import type { Command } from 'commander';
+import type { NumericDate } from '../../src/protocol/time.ts';
+import { listSigningKeys } from '../../src/store/signing-key.ts';
+import { type Inspection, inspectToken } from '../../src/tokens/inspect.ts';
+import { withDatabase } from './context.ts';
+import { mistake } from './failure.ts';
+import { facts, print, when } from './output.ts';
+
+/** No token of ours is longer; what is would only fill the screen. */
+const longestToken = 16_384;
+
+export function addTokenCommands(program: Command): void {
+  const token = program.command('token').description('tokens');
+
+  token
+    .command('inspect')
+    .description('explain a token, and say whether its signature and its key are good (exit code 1 if not)')
+    .argument('<jwt>', 'the token, or - to read it from standard input')
+    .option('--json', 'print JSON')
+    .action(async (argument: string, options: { json?: true }) => {
+      const jwt = (argument === '-' ? await text(process.stdin) : argument).trim();
+      if (jwt.length > longestToken) throw mistake(`that is longer than any token: ${jwt.length} characters`);
+      await withDatabase(async ({ database, config, now, schedule }) => {
+        const keys = await listSigningKeys(database);
+        const inspection = await inspectToken(jwt, { issuer: config.issuer, keys, schedule, now });
+        if (inspection === undefined) {
+          throw mistake(
+            'that is not a JWT: it needs three base64url parts with dots between, the first two JSON objects',
+          );
+        }
+        const good = inspection.findings.every((finding) => finding.good);
+        print(options.json, { good, ...inspection }, () => inWords(inspection, good, now));
+        process.exitCode = good ? 0 : 1;
+      });
+    });
+}
+
+const times = ['iat', 'nbf', 'exp', 'auth_time'];
+
+function inWords({ header, claims, findings }: Inspection, good: boolean, now: NumericDate): string {
+  const values = (object: Readonly<Record<string, unknown>>) =>
+    Object.fromEntries(
+      Object.entries(object).map(([name, value]) => [`  ${printable(name)}`, valueInWords(name, value, now)]),
+    );
+  return [
+    'Header',
+    facts(values(header)),
+    'Claims',
+    facts(values(claims)),
+    'Checks',
+    facts(Object.fromEntries(findings.map(({ about, good, says }) => [`  ${good ? 'ok ' : 'BAD'} ${about}`, says]))),
+    good ? 'The token is good.' : 'The token is NOT good.',
+  ].join('\n');
+}
+
+function valueInWords(name: string, value: unknown, now: NumericDate): string {
+  const isTime = times.includes(name) && typeof value === 'number' && Math.abs(value) < 1e11;
+  const shown = typeof value === 'string' ? printable(value) : printable(JSON.stringify(value));
+  return isTime ? `${shown}  ${when(value, now)}` : shown;
+}
+
+/** A token may come from anywhere: what would steer a terminal is shown, not sent. */
+function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}]/gu, (sign) => `\\u{${(sign.codePointAt(0) ?? 0).toString(16)}}`);
+}
