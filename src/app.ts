@@ -44,6 +44,8 @@ export interface App {
    * a `DatabaseError` or a `KeyEncryptionKeyError` where waiting is in vain.
    */
   start(): Promise<void>;
+  /** Takes in at once what has changed in the database, and turns the keys if that is due. */
+  refresh(): Promise<void>;
   /** Finishes what is under way, then lets go of the database. */
   close(): Promise<void>;
 }
@@ -114,6 +116,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     server,
     keyring,
     start: replica.start,
+    refresh: replica.refresh,
     async close() {
       await server.close();
       await replica.stop();

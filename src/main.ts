@@ -1,7 +1,6 @@
 /** The process: environment, signals, exit codes, and the words at the start. The only file that touches `process`. */
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join, resolve } from 'node:path';
 import { pino } from 'pino';
 import { type App, createApp } from './app.ts';
 import { type Config, readConfig } from './config.ts';
@@ -10,8 +9,8 @@ import { startMessage } from './start-message.ts';
 import { DatabaseError } from './store/database-errors.ts';
 import { type EmbeddedPostgres, EmbeddedPostgresError, startEmbeddedPostgres } from './store/embedded/index.ts';
 
-/** The package's folder, seen from `dist/src`. */
-const packageFolder = fileURLToPath(new URL('../..', import.meta.url));
+/** The package's folder: two above `dist/src`, or one above `src` itself, from which `npm run dev` runs. */
+const packageFolder = resolve(import.meta.dirname, import.meta.filename.endsWith('.ts') ? '..' : '../..');
 
 /** Exit codes: 1, something outside stands in the way; 2, the configuration is wrong. */
 function exit(code: 1 | 2, lines: readonly string[]): never {

@@ -49,7 +49,10 @@ export interface ReplicaOptions {
 }
 
 export interface Replica {
+  /** Waits for the database, migrates it, prepares a first start, reads everything; then goes on reading. */
   start(): Promise<void>;
+  /** Reads what has changed and turns the keys if that is due; resolves when both are in force here. */
+  refresh(): Promise<void>;
   stop(): Promise<void>;
   readiness(): Readiness;
   /** The longest life of any token that may be alive. */
@@ -60,6 +63,7 @@ export function createReplica(options: ReplicaOptions): Replica {
   const { database, registry, keyring, rotator, clock, log, wallClock } = options;
   const stopping = new AbortController();
   let started = false;
+  let startedAt = 0;
   let lastReadAt = 0;
   let longestTokenTtl = options.accessTokenTtl;
   let failure: string | undefined;
@@ -117,8 +121,6 @@ export function createReplica(options: ReplicaOptions): Replica {
     if (!stopping.signal.aborted) houseKeeper = setTimeout(keepHouse, houseKeeping);
   }
 
-  let startedAt = 0;
-
   function readiness(): Readiness {
     if (!started) return { status: 'starting', reason: 'waiting for the database' };
     const away = (wallClock() - lastReadAt) / 1000;
@@ -130,8 +132,16 @@ export function createReplica(options: ReplicaOptions): Replica {
     return { status: 'ok' };
   }
 
+  async function refresh(): Promise<void> {
+    await watcher.read();
+    if (rotator.due(keyring.rows()).length === 0) return;
+    await rotator.rotate(keyring.rows());
+    await watcher.read();
+  }
+
   return {
     readiness,
+    refresh,
     longestTokenTtl: () => longestTokenTtl,
 
     async start() {
@@ -140,11 +150,7 @@ export function createReplica(options: ReplicaOptions): Replica {
       await applyMigrations(database, options.migrations);
       await rotator.prepare();
       await raiseLongestTokenTtl(database, options.accessTokenTtl);
-      await watcher.read();
-      if (rotator.due(keyring.rows()).length > 0) {
-        await rotator.rotate(keyring.rows());
-        await watcher.read();
-      }
+      await refresh();
       startedAt = clock.now();
       started = true;
       watcher.start();
