@@ -1,0 +1,160 @@
+/** Owns the connections to Postgres: one pool, which Prisma and hand-written SQL share. Knows no table. */
+import { createHash } from 'node:crypto';
+import { PrismaPg } from '@prisma/adapter-pg';
+import pg from 'pg';
+import { type DatabaseAddress, DatabaseError, place } from './database-errors.ts';
+import { PrismaClient } from './generated/client.ts';
+
+/** Milliseconds until a connection must be there, from the pool as from the network. */
+export const connectTimeout = 5_000;
+
+/** The oldest Postgres that Keyturn runs on, as `server_version_num` says it. */
+const oldestVersion = 130_000;
+
+export interface Database {
+  /** For everything that is not hot. Its statements are prepared, like those of `query`. */
+  readonly prisma: PrismaClient;
+  /** For what `query` does not do: a client of one's own, a statement under a name of one's own. */
+  readonly pool: pg.Pool;
+  readonly address: DatabaseAddress;
+  /**
+   * Runs one statement and answers its rows. It is prepared once on each connection, so `text` must be constant and
+   * what varies belongs in `values`. `bigint` comes as a string, `timestamptz` as a Date.
+   */
+  query<Row extends pg.QueryResultRow>(text: string, values?: readonly unknown[]): Promise<Row[]>;
+  /** A client of the same database outside the pool, not yet connected (LISTEN). Who makes it handles its errors and ends it. */
+  newClient(): pg.Client;
+  /** Waits for statements under way, then closes every connection of the pool. Again is no error. */
+  close(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  /** Told the text of every statement before it is sent, Prisma's too; not the one that sets up a new connection. */
+  onStatement?: (text: string) => void;
+  /** 10 where not given. */
+  maxConnections?: number;
+}
+
+/**
+ * Makes ready to use a database; connects only when first asked something. Throws a `DatabaseError` of kind
+ * `configuration` where the URL (or a certificate file it names) cannot be read.
+ */
+export function openDatabase(url: string, options: DatabaseOptions = {}): Database {
+  const { onStatement } = options;
+  const config: pg.ClientConfig = {
+    connectionString: url,
+    application_name: 'keyturn',
+    connectionTimeoutMillis: connectTimeout,
+    // A little more than the server's own limit: this one is for a server that has vanished without a word.
+    query_timeout: 15_000,
+    keepAlive: true,
+  };
+  const address = addressOf(config);
+  const schema = new URLSearchParams(url.split('?')[1]).get('schema') ?? 'public';
+
+  const pool = new pg.Pool({
+    ...config,
+    Client,
+    max: options.maxConnections ?? 10,
+    onConnect: (client) => setUp(client, schema, address),
+  });
+  // A connection that breaks while nobody uses it is replaced by the pool, and one in use fails its statement as well:
+  // there is nothing to do here, but unheard 'error' events would end the process.
+  pool.on('error', () => undefined);
+  pool.on('connect', (client) => {
+    client.on('error', () => undefined);
+    if (onStatement !== undefined) reportStatements(client, onStatement);
+  });
+
+  const nameOf = statementNames();
+  const prisma = new PrismaClient({
+    adapter: new PrismaPg(pool, { schema, statementNameGenerator: ({ sql }) => nameOf(sql) }),
+  });
+  let closed: Promise<void> | undefined;
+
+  return {
+    prisma,
+    pool,
+    address,
+    async query<Row extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []) {
+      const { rows } = await pool.query<Row>({ name: nameOf(text), text, values: [...values] });
+      return rows;
+    },
+    newClient() {
+      const client = new Client(config);
+      if (onStatement !== undefined) reportStatements(client, onStatement);
+      return client;
+    },
+    close() {
+      closed ??= prisma.$disconnect().then(() => pool.end());
+      return closed;
+    },
+  };
+}
+
+/** A client that lets go of its socket when it gives up connecting, where `pg` would wait for the server to hang up. */
+class Client extends pg.Client {
+  constructor(config?: pg.ClientConfig) {
+    super(config);
+    this.connection.on('error', () => this.connection.stream.destroy());
+  }
+}
+
+function addressOf(config: pg.ClientConfig): DatabaseAddress {
+  try {
+    const { host, port, database = '', user = '' } = new pg.Client(config);
+    return { host, port, database, user };
+  } catch (error) {
+    throw new DatabaseError('configuration', `the database URL cannot be read: ${(error as Error).message}`);
+  }
+}
+
+/**
+ * What every connection of the pool must have, in one round trip. By statement, not by start-up parameters, which
+ * poolers refuse. UTC because Prisma's adapter writes timestamps without a zone and takes what it reads for UTC; the
+ * search path so that hand-written SQL and Prisma, which names the schema, mean the same tables.
+ */
+async function setUp(client: pg.ClientBase, schema: string, address: DatabaseAddress): Promise<void> {
+  const { rows } = await client.query<{ version: number; name: string }>(
+    `SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS name,
+            set_config('TimeZone', 'UTC', false),
+            set_config('search_path', quote_ident($1), false),
+            set_config('statement_timeout', '10s', false),
+            set_config('idle_in_transaction_session_timeout', '30s', false)`,
+    [schema],
+  );
+  const [server] = rows;
+  if (server === undefined || server.version < oldestVersion) {
+    throw new DatabaseError(
+      'configuration',
+      `Postgres at ${place(address)} is version ${server?.name}; Keyturn needs ${oldestVersion / 10_000} or newer`,
+    );
+  }
+}
+
+function reportStatements(client: pg.ClientBase, onStatement: (text: string) => void): void {
+  const send = client.query.bind(client) as (...sent: unknown[]) => unknown;
+  client.query = ((...sent: unknown[]) => {
+    const [statement] = sent as [string | { text: string }];
+    onStatement(typeof statement === 'string' ? statement : statement.text);
+    return send(...sent);
+  }) as typeof client.query;
+}
+
+/**
+ * Names under which statements are prepared: of one text always the same, also in another process, as a pooler may
+ * hand both the same connection. Past a thousand texts the rest are not prepared (an empty name), because a connection
+ * keeps every statement it has prepared.
+ */
+function statementNames(): (text: string) => string {
+  const names = new Map<string, string>();
+  return (text) => {
+    let name = names.get(text);
+    if (name === undefined) {
+      if (names.size >= 1_000) return '';
+      name = `k_${createHash('sha256').update(text).digest('base64url')}`;
+      names.set(text, name);
+    }
+    return name;
+  };
+}
