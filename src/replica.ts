@@ -139,18 +139,31 @@ export function createReplica(options: ReplicaOptions): Replica {
     await watcher.read();
   }
 
+  /** Everything between the first connection and the first request. False: the database went away meanwhile. */
+  async function prepare(): Promise<boolean> {
+    try {
+      await applyMigrations(database, options.migrations);
+      await rotator.prepare();
+      await raiseLongestTokenTtl(database, options.accessTokenTtl);
+      await refresh();
+      return true;
+    } catch (error) {
+      if (explainDatabaseError(error, database.address).kind !== 'unavailable') throw error;
+      return false;
+    }
+  }
+
   return {
     readiness,
     refresh,
     longestTokenTtl: () => longestTokenTtl,
 
     async start() {
-      const { signal } = stopping;
-      await connectWhenAvailable(database, { onWaiting: (reason) => log.warn(`waiting: ${reason}`), signal });
-      await applyMigrations(database, options.migrations);
-      await rotator.prepare();
-      await raiseLongestTokenTtl(database, options.accessTokenTtl);
-      await refresh();
+      for (let prepared = false; !prepared; ) {
+        const { signal } = stopping;
+        await connectWhenAvailable(database, { onWaiting: (reason) => log.warn(`waiting: ${reason}`), signal });
+        prepared = await prepare();
+      }
       startedAt = clock.now();
       started = true;
       watcher.start();
