@@ -1,6 +1,6 @@
 /** The one mapper from what was thrown to what the client sees, and the only place that logs it. */
 import { STATUS_CODES } from 'node:http';
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { ProtocolError } from '../protocol/error.ts';
 
@@ -40,16 +40,27 @@ function toProtocolError(error: FastifyError | ProtocolError): ProtocolError {
   return new ProtocolError('server_error', 'something went wrong here; it has been logged');
 }
 
-/** Answers what is not even HTTP, before any handler: 400, 408 or 431, and the connection ends. */
-export function sendClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+/** Milliseconds in which a client that was refused may read why. */
+const linger = 1_000;
+
+/** Answers what is not even HTTP, before any handler: 400, 408, 413 or 431, and the connection ends. */
+export function sendClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
   }
-  const status = { HPE_HEADER_OVERFLOW: 431, ERR_HTTP_REQUEST_TIMEOUT: 408 }[error.code ?? ''] ?? 400;
+  const status = clientErrors[error.code ?? ''] ?? 400;
   const body = JSON.stringify(new ProtocolError('invalid_request', 'the request is malformed'));
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\n` +
-      `Content-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+      `Cache-Control: no-store\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
   );
+  // A client that never ends its side would keep the connection for ever.
+  setTimeout(() => socket.destroy(), linger).unref();
 }
+
+const clientErrors: Record<string, number> = {
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+  HPE_HEADER_OVERFLOW: 431,
+};

@@ -16,12 +16,28 @@ export function requireForm(request: FastifyRequest): Form {
  * them, another server on the way may have looked at the last.
  */
 export function requireOneAuthorization(request: FastifyRequest): string | undefined {
+  if (countHeader(request, 'authorization') > 1) {
+    throw new ProtocolError('invalid_request', 'the Authorization header is sent more than once');
+  }
+  return request.headers.authorization;
+}
+
+const host = /^[\w.~!$&'()*+,;=%:[\]-]*$/;
+
+/** Whether it names one host, as it has to from HTTP/1.1 on (RFC 9112 §3.2). We never ask which. */
+export function hasOneHost(request: FastifyRequest): boolean {
+  const count = countHeader(request, 'host');
+  if (count === 0) return request.raw.httpVersion === '1.0';
+  return count === 1 && host.test(request.headers.host ?? '');
+}
+
+/** How many lines of the request have that name (in lower case). */
+function countHeader(request: FastifyRequest, name: string): number {
   const { rawHeaders } = request.raw;
   let count = 0;
   for (let at = 0; at < rawHeaders.length; at += 2) {
-    const name = rawHeaders[at] as string;
-    if (name.length === 13 && name.toLowerCase() === 'authorization') count += 1;
+    const other = rawHeaders[at] as string;
+    if (other.length === name.length && other.toLowerCase() === name) count += 1;
   }
-  if (count > 1) throw new ProtocolError('invalid_request', 'the Authorization header is sent more than once');
-  return request.headers.authorization;
+  return count;
 }
