@@ -86,9 +86,10 @@ export function createRegistry(database: Database, cap = clientCap): Registry {
       const changedClients = new Set(changes.filter(({ kind }) => kind === 'client').map(({ name }) => name));
       for (const id of changedClients) {
         loading.delete(id);
+        if (!complete && !clients.has(id)) continue;
         const client = await findClient(database, id);
         if (client === undefined) clients.delete(id);
-        else if (complete || clients.has(id)) keep(client);
+        else keep(client);
       }
       const resourcesChanged = changes.some(({ kind }) => kind === 'resource');
       if (resourcesChanged) {

@@ -1,0 +1,133 @@
+import { type Test, test } from 'tap';
+import type { Client } from '../src/protocol/client.ts';
+import { addClient, findClient, updateClient } from '../src/store/client.ts';
+import { type Database, openDatabase } from '../src/store/database.ts';
+import { createRegistry } from '../src/store/registry.ts';
+import { freshDatabase } from './support/database.ts';
+
+function clientNamed(id: string): Client {
+  return {
+    id,
+    name: id,
+    authMethod: 'client_secret_basic',
+    secretDigests: ['digest'],
+    previousSecretExpiresAt: null,
+    grantTypes: [],
+    scopes: [],
+    resources: [],
+    epoch: 0,
+    disabledAt: null,
+  };
+}
+
+async function databaseWithClients(t: Test, count: number) {
+  const { url } = await freshDatabase(t);
+  const statements: string[] = [];
+  const database = openDatabase(url, { onStatement: (text) => statements.push(text) });
+  t.teardown(() => database.close());
+  const ids = Array.from({ length: count }, (_, at) => `client_${at}`);
+  for (const id of ids) await addClient(database, clientNamed(id));
+  return { database, statements, ids };
+}
+
+function deferred(): { promise: Promise<void>; resolve: () => void } {
+  let resolve: () => void = () => undefined;
+  const promise = new Promise<void>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}
+
+const changed = (name: string) => ({ id: 1n, kind: 'client' as const, name });
+
+async function disable(database: Database, id: string): Promise<void> {
+  await updateClient(database, id, async () => ({ disabledAt: 1 }));
+}
+
+test('clients within the cap are all in memory, and unknown ids ask nobody', async (t) => {
+  const { database, statements, ids } = await databaseWithClients(t, 3);
+  const registry = createRegistry(database, 3);
+  await registry.load();
+  statements.length = 0;
+  for (const id of ids) t.match(registry.client(id), { id });
+  t.equal(registry.client('nobody'), undefined);
+  t.same(statements, []);
+});
+
+test('past the cap a client is loaded when it is first named, and the least used goes', async (t) => {
+  const { database, statements, ids } = await databaseWithClients(t, 4);
+  const registry = createRegistry(database, 2);
+  await registry.load();
+  for (const id of ids) t.match(await registry.client(id), { id }, 'every client is found');
+  t.equal(await registry.client('nobody'), undefined);
+
+  await registry.client('client_0');
+  await registry.client('client_1');
+  await registry.client('client_0'); // client_1 is now the one unused for longest
+  await registry.client('client_2');
+  statements.length = 0;
+  await registry.client('client_0');
+  t.equal(statements.length, 0, 'the one in use is held');
+  await registry.client('client_1');
+  t.equal(statements.length, 1, 'the other is loaded again, by one statement');
+});
+
+test('many requests for a client that is not held load it once', async (t) => {
+  const { database, statements } = await databaseWithClients(t, 3);
+  const registry = createRegistry(database, 1);
+  await registry.load();
+  statements.length = 0;
+  const found = await Promise.all(Array.from({ length: 20 }, () => registry.client('client_2')));
+  t.ok(found.every((client) => client?.id === 'client_2'));
+  t.equal(statements.length, 1);
+});
+
+test('a change while a client is being loaded is never lost', async (t) => {
+  const { database } = await databaseWithClients(t, 3);
+  // The load has read the row as it was, and its answer is on the way when the change is taken in.
+  const held = deferred();
+  const read = deferred();
+  const before = await findClient(database, 'client_2');
+  const slow = Object.create(database, {
+    prisma: {
+      value: {
+        resource: { findMany: async () => [] },
+        client: {
+          findMany: database.prisma.client.findMany.bind(database.prisma.client),
+          findUnique: async (query: never) => {
+            const row = await database.prisma.client.findUnique(query);
+            read.resolve();
+            await held.promise;
+            return row;
+          },
+        },
+      },
+    },
+  }) as Database;
+  const registry = createRegistry(slow, 1);
+  await registry.load();
+  const loading = registry.client('client_2');
+  await read.promise;
+  await disable(database, 'client_2');
+  const refreshing = registry.refresh([changed('client_2')]);
+  held.resolve();
+  await refreshing;
+  t.equal((await loading)?.disabledAt, before?.disabledAt, 'who asked before the change may see it as it was');
+  t.equal((await registry.client('client_2'))?.disabledAt, 1, 'who asks after it does not');
+});
+
+test('a changed client is read anew, a vanished one is gone', async (t) => {
+  const { database, ids } = await databaseWithClients(t, 2);
+  const registry = createRegistry(database);
+  await registry.load();
+  const { version } = registry;
+  await disable(database, ids[0] ?? '');
+  await database.prisma.client.delete({ where: { id: ids[1] ?? '' } });
+  await registry.refresh(ids.map(changed));
+  t.match(registry.client('client_0'), { disabledAt: 1 });
+  t.equal(registry.client('client_1'), undefined);
+  t.ok(registry.version > version, 'who derives something from it is told');
+  const after = registry.version;
+  await registry.refresh([{ id: 2n, kind: 'signing_key', name: 'kid' }]);
+  t.equal(registry.version, after, 'what is none of its business changes nothing');
+});
