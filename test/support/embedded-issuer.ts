@@ -13,12 +13,12 @@ try {
     dataDir: process.argv[2] ?? '',
     log: () => {},
   });
-  say({ url, folder, version });
+  process.once('SIGTERM', () => void stop().then(() => process.exit(0)));
   void exited.then((reason) => {
     say({ exited: reason });
     process.exit(3);
   });
-  process.once('SIGTERM', () => void stop().then(() => process.exit(0)));
+  say({ url, folder, version });
 } catch (error) {
   say({ name: (error as Error).name, error: (error as Error).message });
   process.exit(1);

@@ -24,10 +24,10 @@ export async function takeGuard(client: Client, record: ClusterRecord): Promise<
   async function watch(held: Client): Promise<string> {
     await new Promise((resolve) => held.once('end', resolve));
     while (!released) {
-      const reached = await connect(record).catch(() => 'starting' as const);
+      const reached = await connect(record).catch(() => 'busy' as const);
       if (released) break;
       if (reached === 'absent') return 'the embedded Postgres has stopped by itself';
-      if (reached !== 'starting') {
+      if (reached !== 'busy') {
         const outcome = await takeLock(reached.client);
         if (outcome === 'ours') return watch(reached.client);
         if (outcome === 'taken') return 'another Keyturn has taken the embedded Postgres';

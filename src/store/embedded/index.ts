@@ -37,8 +37,8 @@ const rootPlace = '/var/lib/keyturn';
 
 /**
  * Starts the embedded Postgres of `dataDir`, made first if it is not there yet; or takes over the one that an issuer
- * left running when it was killed. `log` gets a line for whatever takes time or surprises. The server outlives this
- * process unless `stop` is called, so call it last of all at the end.
+ * left running when it was killed. `log` gets a line for whatever takes time or surprises. The server is not tied to
+ * this process: it runs until `stop`, whatever happens here.
  * @throws EmbeddedPostgresError, one line: another issuer runs on `dataDir`, it cannot be written, …
  */
 export async function startEmbeddedPostgres(options: {
@@ -73,7 +73,7 @@ export async function startEmbeddedPostgres(options: {
     }
 
     const site = { dataDir, record, native, account };
-    const { client, url, guard, inherited } = await bringUpForUs(site);
+    const { client, url, pid, guard, inherited } = await bringUpForUs(site);
     if (inherited) log('taking over the Postgres that an earlier Keyturn left running');
     await noteInitialised(dataDir, record);
     for (const folder of new Set([dataDir, dirname(record.folder)])) await removeHalfMade(folder);
@@ -86,7 +86,7 @@ export async function startEmbeddedPostgres(options: {
       version: rows[0].server_version,
       stop() {
         guard.release();
-        stopped ??= stopServer(site);
+        stopped ??= stopServer(site, pid);
         return stopped;
       },
       exited: guard.lost.then((reason) => `${reason}; see ${logPath(dataDir)}`),
@@ -114,12 +114,13 @@ export async function findEmbeddedPostgres(dataDir: string): Promise<string | un
 
 /** The running server, ours alone. One that an issuer was just stopping is started again. */
 async function bringUpForUs(site: Site): Promise<Session & { inherited: boolean; guard: Guard }> {
-  for (;;) {
+  for (let tries = 0; tries < 5; tries++) {
     const session = await bringUp(site);
     const guard = await takeGuard(session.client, site.record);
     if (guard === 'taken') throw new EmbeddedPostgresError(`another Keyturn is running on ${site.dataDir}`);
     if (guard !== 'gone') return { ...session, guard };
   }
+  throw new EmbeddedPostgresError(`the database in ${site.record.folder} breaks off its connections`);
 }
 
 /** Where a new cluster of `dataDir` goes: in it, unless the account that must run it cannot come there. */
@@ -129,13 +130,12 @@ async function placeFor(dataDir: string): Promise<string> {
   return join(await rootFolder(digest), 'postgres');
 }
 
-/** The folder `names` below `/var/lib/keyturn`, made so that every account may enter it. */
-async function rootFolder(...names: string[]): Promise<string> {
-  let folder = rootPlace;
-  for (const path of [rootPlace, ...names.map((name) => join(rootPlace, name))]) {
+/** `/var/lib/keyturn`, or the folder `name` in it, made so that every account may enter it. */
+async function rootFolder(name = ''): Promise<string> {
+  const folder = join(rootPlace, name);
+  for (const path of [rootPlace, folder]) {
     await mkdir(path, { recursive: true });
     await chmod(path, 0o755);
-    folder = path;
   }
   return folder;
 }

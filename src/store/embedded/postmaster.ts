@@ -13,14 +13,21 @@ export interface Postmaster {
   port: number;
   /** False when the file is a leftover: no such process, or another program by now (machine reset, container restart). */
   alive: boolean;
+  /** Whether it has its port and lets people in; else it starts, recovers or stops, and the port may yet be another's. */
+  ready: boolean;
 }
 
 /** The server that `postmaster.pid` in `folder` names; `undefined` where there is none or it speaks of another folder (a copy). */
 export async function findPostmaster(folder: string): Promise<Postmaster | undefined> {
   const text = await ifPresent(readFile(join(folder, 'postmaster.pid'), 'utf8'));
-  const [pid, itsFolder, , port] = text?.split('\n') ?? [];
+  const [pid, itsFolder, , port, , , , status] = text?.split('\n') ?? [];
   if (itsFolder !== folder || !(Number(pid) > 0)) return undefined;
-  return { pid: Number(pid), port: Number(port), alive: await isServer(Number(pid), folder) };
+  return {
+    pid: Number(pid),
+    port: Number(port),
+    alive: await isServer(Number(pid), folder),
+    ready: status?.trim() === 'ready',
+  };
 }
 
 /** Whether process `pid` was started on `folder`, as its command line tells. */
@@ -46,12 +53,13 @@ export interface Session {
 }
 
 /**
- * Logs in to the server on the recorded folder. 'absent': none runs; 'starting': one runs, and starts, recovers or
- * goes just now. A server that answers but does not let us in is an error.
+ * Logs in to the server on the recorded folder. 'absent': none runs; 'busy': one runs, and starts, recovers or
+ * stops just now. A server that answers but does not let us in is an error.
  */
-export async function connect(record: ClusterRecord): Promise<Session | 'starting' | 'absent'> {
+export async function connect(record: ClusterRecord): Promise<Session | 'busy' | 'absent'> {
   const postmaster = await findPostmaster(record.folder);
   if (!postmaster?.alive) return 'absent';
+  if (!postmaster.ready) return 'busy';
   const url = databaseUrl(postmaster.port, record.password);
   const client = new Client({
     connectionString: url,
@@ -66,7 +74,7 @@ export async function connect(record: ClusterRecord): Promise<Session | 'startin
   } catch (cause) {
     void client.end().catch(() => {});
     const cannotConnectNow = '57P03';
-    if (!(cause instanceof DatabaseError) || cause.code === cannotConnectNow) return 'starting';
+    if (!(cause instanceof DatabaseError) || cause.code === cannotConnectNow) return 'busy';
     throw new EmbeddedPostgresError(`the database in ${record.folder} refuses its own issuer: ${cause.message}`, {
       cause,
     });

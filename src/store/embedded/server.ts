@@ -1,4 +1,4 @@
-import { open, readFile, rename, rm } from 'node:fs/promises';
+import { open, readFile, rename, rm, statfs } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -21,6 +21,12 @@ const settings = {
   log_checkpoints: 'off',
   log_min_messages: 'log', // not each failed statement, whose text may hold personal data: the issuer is told of those
 };
+
+// Postgres's "fast" and "immediate" shutdown, each with how many milliseconds it gets.
+const shutdowns = [
+  ['INT', 10_000],
+  ['QUIT', 5_000],
+] as const;
 
 /** What is needed to run the server of one DATA_DIR. */
 export interface Site {
@@ -72,22 +78,21 @@ export async function bringUp(site: Site): Promise<Session & { inherited: boolea
   );
 }
 
-/** Ends the server: disconnects everyone and shuts down cleanly, or without a checkpoint if that takes over 10 s. */
-export async function stopServer(site: Site): Promise<void> {
-  for (const [mode, seconds] of [
-    ['fast', '10'],
-    ['immediate', '5'],
-  ] as const) {
-    if (!(await findPostmaster(site.record.folder))?.alive) return;
-    await run(
-      join(site.native, 'bin/pg_ctl'),
-      ['stop', '-D', site.record.folder, '-m', mode, '-t', seconds],
-      site.account,
-    );
+/**
+ * Ends the server with process id `pid`: disconnects everyone and shuts down cleanly, or if that takes over 10 s without a
+ * last checkpoint. Whatever has been started on the folder meanwhile is let be.
+ */
+export async function stopServer({ record, native, account }: Site, pid: number): Promise<void> {
+  const pause = 10;
+  for (const [signal, patience] of shutdowns) {
+    for (let waited = 0; waited < patience; waited += pause) {
+      const postmaster = await findPostmaster(record.folder);
+      if (postmaster?.pid !== pid || !postmaster.alive) return;
+      if (waited === 0) await run(join(native, 'bin/pg_ctl'), ['kill', signal, String(pid)], account);
+      await setTimeout(pause);
+    }
   }
-  if ((await findPostmaster(site.record.folder))?.alive) {
-    throw new EmbeddedPostgresError(`the database in ${site.record.folder} does not stop`);
-  }
+  throw new EmbeddedPostgresError(`the database in ${record.folder} does not stop (process ${pid})`);
 }
 
 /** A server process that this start has launched; its log lies beside until it is known that it is the one that runs. */
@@ -132,10 +137,16 @@ async function startServer({ dataDir, record, native, account }: Site): Promise<
     pid,
     ended: () => ended,
     complaint: async () =>
-      failure ?? complaintIn(await readFile(logBeside, 'utf8').catch(() => '')) ?? 'it says nothing',
+      failure ?? complaintIn(await readFile(logBeside, 'utf8').catch(() => '')) ?? (await silence(dataDir)),
     keepLog: () => rename(logBeside, logPath(dataDir)).catch(() => {}),
     dropLog: () => rm(logBeside, { force: true }),
   };
+}
+
+/** Why a server leaves no word in its log. */
+async function silence(dataDir: string): Promise<string> {
+  const { bavail } = await statfs(dataDir);
+  return bavail === 0 ? 'No space left on device' : 'it does not say why';
 }
 
 function freePort(): Promise<number> {
