@@ -1,5 +1,5 @@
 import { type Test, test } from 'tap';
-import type { Client } from '../src/protocol/client.ts';
+import { type Client, clientDefaults } from '../src/protocol/client.ts';
 import { addClient, findClient, updateClient } from '../src/store/client.ts';
 import { type Database, openDatabase } from '../src/store/database.ts';
 import { createRegistry } from '../src/store/registry.ts';
@@ -7,16 +7,10 @@ import { freshDatabase } from './support/database.ts';
 
 function clientNamed(id: string): Client {
   return {
+    ...clientDefaults,
     id,
     name: id,
-    authMethod: 'client_secret_basic',
     secretDigests: ['digest'],
-    previousSecretExpiresAt: null,
-    grantTypes: [],
-    scopes: [],
-    resources: [],
-    epoch: 0,
-    disabledAt: null,
   };
 }
 

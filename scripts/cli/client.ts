@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { digestSecret, newId, newSecret } from '../../src/crypto/handle.ts';
-import type { Client, ClientAuthMethod } from '../../src/protocol/client.ts';
+import { type Client, type ClientAuthMethod, clientDefaults } from '../../src/protocol/client.ts';
 import { addClient, listClients, updateClient } from '../../src/store/client.ts';
 import type { Database } from '../../src/store/database.ts';
 import { listResources } from '../../src/store/resource.ts';
@@ -41,16 +41,14 @@ export function addClientCommands(program: Command): void {
       if (options.grant === undefined) throw mistake('a client needs a grant type: give --grant');
       const secret = newSecret('ktcs');
       const added: Client = {
+        ...clientDefaults,
         id: newId('client'),
         name,
         authMethod: options.auth ?? 'client_secret_basic',
         secretDigests: [digestSecret(secret)],
-        previousSecretExpiresAt: null,
         grantTypes: [...new Set(options.grant)],
         scopes: [...new Set(options.scope)],
         resources: [...new Set(options.audience)],
-        epoch: 0,
-        disabledAt: null,
       };
       await withDatabase(async ({ database }) => {
         await requireConsistent(database, added);
@@ -166,8 +164,11 @@ async function requireConsistent(database: Database, client: Client): Promise<vo
     if (!known.has(audience))
       throw mistake(`there is no resource service ${audience}: keyturn resource add ${audience}`);
   }
-  if (client.grantTypes.includes('client_credentials') && client.resources.length === 0) {
-    throw mistake('a client with client_credentials needs an audience: give --audience');
+  if (client.grantTypes.includes('client_credentials')) {
+    if (client.resources.length === 0)
+      throw mistake('a client with client_credentials needs an audience: give --audience');
+    if (client.authMethod === 'none')
+      throw mistake('a public client has no credentials of its own: not with client_credentials');
   }
   for (const scope of client.scopes) {
     if (!client.resources.some((audience) => Object.hasOwn(known.get(audience)?.scopes ?? {}, scope))) {

@@ -14,7 +14,7 @@ interface Credentials {
 
 export interface ClientAuthenticator {
   /**
-   * The client that sent the request. Throws `invalid_client` for unknown and disabled clients, wrong secrets and
+   * The client that sent the request; a public one only says its `client_id` (RFC 6749 §3.2.1). Throws `invalid_client` for unknown and disabled clients, wrong secrets and
    * methods other than the registered one, all in the same words; `invalid_request` where credentials came twice.
    */
   authenticate(authorization: string | undefined, form: Form, now: NumericDate): Promise<Client>;
@@ -38,7 +38,8 @@ export function createClientAuthenticator(registry: Registry, realm: string): Cl
       if (credentials === undefined) throw failure(authorization);
       const client = await registry.client(credentials.id);
       const presented = digestSecret(credentials.secret);
-      const good = goodDigests(client, now).some((digest) => matchesDigest(presented, digest));
+      const matches = goodDigests(client, now).some((digest) => matchesDigest(presented, digest));
+      const good = matches || (credentials.method === 'none' && client?.authMethod === 'none');
       if (!good || client === undefined || client.authMethod !== credentials.method || client.disabledAt !== null) {
         throw failure(authorization);
       }
@@ -68,8 +69,8 @@ function readCredentials(authorization: string | undefined, form: Form): Credent
     }
     return credentials;
   }
-  if (id === undefined || secret === undefined) return undefined;
-  return { method: 'client_secret_post', id, secret };
+  if (id === undefined) return undefined;
+  return secret === undefined ? { method: 'none', id, secret: '' } : { method: 'client_secret_post', id, secret };
 }
 
 /** `Basic` credentials (RFC 7617), each part form-urlencoded before (RFC 6749 §2.3.1); undefined if they are not that. */

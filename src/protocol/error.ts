@@ -1,6 +1,6 @@
 /**
  * The errors a client may meet, and the one table from their code to an HTTP status.
- * Codes: RFC 6749 §5.2, RFC 8707 §2 (invalid_target), RFC 6749 §4.1.2.1 (temporarily_unavailable, server_error).
+ * Codes: RFC 6749 §4.1.2.1 and §5.2, RFC 8707 §2 (invalid_target), OpenID Connect Core §3.1.2.6, RFC 6750 §3.1.
  */
 const statusOf = {
   invalid_request: 400,
@@ -10,6 +10,17 @@ const statusOf = {
   unsupported_grant_type: 400,
   invalid_scope: 400,
   invalid_target: 400,
+  access_denied: 403,
+  unsupported_response_type: 400,
+  login_required: 400,
+  consent_required: 400,
+  interaction_required: 400,
+  account_selection_required: 400,
+  request_not_supported: 400,
+  request_uri_not_supported: 400,
+  registration_not_supported: 400,
+  invalid_token: 401,
+  insufficient_scope: 403,
   server_error: 500,
   temporarily_unavailable: 503,
 } as const;
@@ -17,7 +28,7 @@ const statusOf = {
 export type ErrorCode = keyof typeof statusOf;
 
 export interface ErrorDetails {
-  /** The value of `WWW-Authenticate`. An error that carries a challenge is a 401 (RFC 6749 §5.2, RFC 9110 §15.5.2). */
+  /** The value of `WWW-Authenticate`. `invalid_client` with a challenge is a 401 (RFC 6749 §5.2, RFC 9110 §15.5.2). */
   challenge?: string;
   /** Seconds after which trying again is worth it. */
   retryAfter?: number;
@@ -37,7 +48,7 @@ export class ProtocolError extends Error {
     super(description);
     this.name = 'ProtocolError';
     this.code = code;
-    this.status = details.challenge === undefined ? statusOf[code] : 401;
+    this.status = code === 'invalid_client' && details.challenge !== undefined ? 401 : statusOf[code];
     this.challenge = details.challenge;
     this.retryAfter = details.retryAfter;
   }

@@ -28,7 +28,7 @@ export async function addClient(database: Database, client: Client): Promise<voi
 }
 
 /** The parts of a client that an administrator may change. */
-export type ClientChange = Partial<Omit<Client, 'id' | 'epoch'>>;
+export type ClientChange = Partial<Omit<Client, 'id'>>;
 
 /** Reads a client, lets `decide` say what changes, and writes that, under a lock on the row. Undefined: no such one. */
 export async function updateClient(
@@ -55,9 +55,21 @@ function fromRow(row: Row): Client {
     secretDigests: row.secretDigests,
     previousSecretExpiresAt: toNumericDateOrNull(row.previousSecretExpiresAt),
     grantTypes: row.grantTypes,
+    redirectUris: row.redirectUris,
+    postLogoutRedirectUris: row.postLogoutRedirectUris,
+    backchannelLogoutUri: row.backchannelLogoutUri,
+    origins: row.origins,
     scopes: row.scopes,
     resources: row.resources,
+    serves: row.serves,
+    firstParty: row.firstParty,
+    cookieDomain: row.cookieDomain,
+    skipConsent: row.skipConsent,
+    pkceRequired: row.pkceRequired,
+    idTokenAlg: row.idTokenAlg,
+    refreshRotates: row.refreshRotates,
     epoch: row.epoch,
+    grantEpoch: row.grantEpoch,
     disabledAt: toNumericDateOrNull(row.disabledAt),
   };
 }
@@ -67,6 +79,10 @@ function toRow(client: Client) {
     ...client,
     secretDigests: [...client.secretDigests],
     grantTypes: [...client.grantTypes],
+    redirectUris: [...client.redirectUris],
+    postLogoutRedirectUris: [...client.postLogoutRedirectUris],
+    origins: [...client.origins],
+    serves: [...client.serves],
     scopes: [...client.scopes],
     resources: [...client.resources],
     previousSecretExpiresAt: toDateOrNull(client.previousSecretExpiresAt),

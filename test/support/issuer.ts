@@ -9,7 +9,7 @@ import { type App, createApp } from '../../src/app.ts';
 import type { Clock } from '../../src/clock.ts';
 import { readConfig } from '../../src/config.ts';
 import { digestSecret, newId, newSecret } from '../../src/crypto/handle.ts';
-import type { Client, Resource } from '../../src/protocol/client.ts';
+import { type Client, clientDefaults, type Resource } from '../../src/protocol/client.ts';
 import { addClient } from '../../src/store/client.ts';
 import { type Database, openDatabase } from '../../src/store/database.ts';
 import { addResource } from '../../src/store/resource.ts';
@@ -92,16 +92,13 @@ export async function registerClient(
 ): Promise<{ id: string; secret: string; basic: string }> {
   const secret = newSecret('ktcs');
   const client: Client = {
+    ...clientDefaults,
     id: newId('client'),
     name: 'billing',
-    authMethod: 'client_secret_basic',
     secretDigests: [digestSecret(secret)],
-    previousSecretExpiresAt: null,
     grantTypes: ['client_credentials'],
     scopes: Object.keys(orders.scopes),
     resources: [orders.identifier],
-    epoch: 0,
-    disabledAt: null,
     ...values,
   };
   await addClient(issuer.database, client);
