@@ -19,6 +19,7 @@ import { scheduleOf } from './keys/lifecycle.ts';
 import { createRotator } from './keys/rotator.ts';
 import { createReplica } from './replica.ts';
 import { openDatabase } from './store/database.ts';
+import type { DatabaseAddress } from './store/database-errors.ts';
 import { createRegistry } from './store/registry.ts';
 import { createMint } from './tokens/mint.ts';
 
@@ -39,6 +40,8 @@ export interface AppOptions {
 export interface App {
   readonly server: FastifyInstance;
   readonly keyring: Keyring;
+  /** Where the database is, for people. */
+  readonly databaseAddress: DatabaseAddress;
   /**
    * Waits for the database, migrates it, and makes what a first start needs; requests get 503 until then. Rejects with
    * a `DatabaseError` or a `KeyEncryptionKeyError` where waiting is in vain.
@@ -115,6 +118,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   return {
     server,
     keyring,
+    databaseAddress: database.address,
     start: replica.start,
     refresh: replica.refresh,
     async close() {

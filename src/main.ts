@@ -35,12 +35,13 @@ function configure(): Config {
 }
 
 /** What a person can do something about is one line; anything else is a mistake of ours and shows where. */
-function explain(error: unknown): string {
-  const { code, message, stack } = error as NodeJS.ErrnoException;
+function explain(error: unknown, { host, port }: Config): string {
+  const { message, stack, syscall } = error as NodeJS.ErrnoException;
   const known = [DatabaseError, EmbeddedPostgresError, KeyEncryptionKeyError].some((kind) => error instanceof kind);
   if (known) return message;
-  if (code === 'EADDRINUSE') return `${message.replace(/^listen EADDRINUSE: /, '')} (PORT)`;
-  if (code === 'EACCES' || code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') return `${message} (HOST, PORT)`;
+  if (syscall === 'listen' || syscall === 'getaddrinfo') {
+    return `cannot listen on ${host}, port ${port} (HOST, PORT): ${message.replace(/^listen /, '')}`;
+  }
   return stack ?? message;
 }
 
@@ -54,32 +55,15 @@ async function main(): Promise<void> {
   let app: App | undefined;
   let stopping = false;
 
-  /** Lets requests finish, then the database; a second signal does not hurry it, as the time is bounded anyway. */
-  async function stop(code: 0 | 1, reason: string): Promise<void> {
-    if (stopping) return;
-    stopping = true;
-    log.info({ reason }, 'stopping');
-    await app?.close().catch((err) => log.error({ err }, 'while closing'));
-    await embedded?.stop().catch((err) => log.error({ err }, 'while stopping Postgres'));
-    destination.flushSync();
-    process.exit(code);
-  }
-
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop(0, signal));
-  process.on('uncaughtException', (err) => {
-    log.fatal({ err }, 'a mistake of ours: stopping');
-    void stop(1, 'uncaught exception');
-  });
-
-  try {
+  async function start(): Promise<void> {
     if (config.databaseUrl === undefined) {
       embedded = await startEmbeddedPostgres({ dataDir: config.dataDir, log: (line) => log.debug(line) });
       void embedded.exited.then((reason) => {
-        if (stopping) return;
-        log.fatal(reason);
+        if (!stopping) log.fatal(reason);
         void stop(1, 'the embedded Postgres has ended');
       });
     }
+    if (stopping) return;
     app = await createApp({
       config,
       databaseUrl: config.databaseUrl ?? (embedded as EmbeddedPostgres).url,
@@ -89,14 +73,41 @@ async function main(): Promise<void> {
     });
     await app.server.listen({ host: config.host, port: config.port });
     await app.start();
-    process.stdout.write(
-      startMessage({ config, version, embedded, addresses: app.server.addresses(), keyring: app.keyring }),
-    );
+    const { server, keyring, databaseAddress } = app;
+    const addresses = server.addresses();
+    process.stdout.write(startMessage({ config, version, embedded, databaseAddress, addresses, keyring }));
+  }
+
+  /** Lets requests finish, then the database. Again is nothing: the time it takes is bounded. */
+  async function stop(code: 0 | 1, reason: string): Promise<void> {
+    if (stopping) return;
+    stopping = true;
+    log.info({ reason }, 'stopping');
+    await close();
+    process.exit(code);
+  }
+
+  async function close(): Promise<void> {
+    await app?.close().catch((err) => log.error({ err }, 'while closing'));
+    await starting.catch(() => undefined); // it must not bring up what is being taken down
+    await embedded?.stop().catch((err) => log.error({ err }, 'while stopping Postgres'));
+    destination.flushSync();
+  }
+
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void stop(0, signal));
+  process.on('uncaughtException', (err) => {
+    log.fatal({ err }, 'a mistake of ours: stopping');
+    void stop(1, 'uncaught exception');
+  });
+
+  const starting = start();
+  try {
+    await starting;
   } catch (error) {
     if (stopping) return;
-    destination.flushSync();
-    process.stderr.write(`keyturn: ${explain(error)}\n`);
-    await stop(1, 'the start failed');
+    stopping = true;
+    await close();
+    exit(1, [explain(error, config)]);
   }
 }
 

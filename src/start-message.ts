@@ -3,18 +3,21 @@ import type { AddressInfo } from 'node:net';
 import type { Config } from './config.ts';
 import { algorithms } from './crypto/algorithms.ts';
 import type { Keyring } from './keys/keyring.ts';
+import { type DatabaseAddress, place } from './store/database-errors.ts';
 import type { EmbeddedPostgres } from './store/embedded/index.ts';
 
 export interface StartFacts {
   readonly config: Config;
   readonly version: string;
   readonly embedded: EmbeddedPostgres | undefined;
+  readonly databaseAddress: DatabaseAddress;
   readonly addresses: readonly (AddressInfo | string)[];
   readonly keyring: Keyring;
 }
 
 /** Where it listens, which database and keys it uses, and what to type next. Never a password. */
-export function startMessage({ config, version, embedded, addresses, keyring }: StartFacts): string {
+export function startMessage(facts: StartFacts): string {
+  const { config, version, embedded, databaseAddress, addresses, keyring } = facts;
   const listening = addresses.map((at) => {
     if (typeof at === 'string') return at;
     return at.family === 'IPv6' ? `http://[${at.address}]:${at.port}` : `http://${at.address}:${at.port}`;
@@ -24,22 +27,20 @@ export function startMessage({ config, version, embedded, addresses, keyring }: 
     const ofAlg = published.filter((key) => key.alg === alg);
     return `${alg} (${ofAlg.length} published)`;
   });
+  const database =
+    embedded === undefined
+      ? `"${databaseAddress.database}" of the Postgres at ${place(databaseAddress)}`
+      : `embedded Postgres ${embedded.version} in ${embedded.folder}`;
   return `
 Keyturn ${version} issues tokens as ${config.issuer}
   listens on  ${listening.join(' and ')}
-  database    ${embedded === undefined ? databaseName(config.databaseUrl ?? '') : `embedded Postgres ${embedded.version} in ${embedded.folder}`}
+  database    ${database}
   keys        ${signing.join(', ')}, sealed with what is in ${config.keysDir}
 
-Next, in another terminal:
+Next, in another terminal, in the same folder and with the same settings:
   npx keyturn resource add https://orders.example --scope orders:read --scope orders:write
   npx keyturn client add billing --grant client_credentials --audience https://orders.example --scope orders:read
-  curl -u <client_id>:<client_secret> -d grant_type=client_credentials ${config.issuer}/token
+  curl -u CLIENT_ID:CLIENT_SECRET -d grant_type=client_credentials ${config.issuer}/token
 
 `;
-}
-
-/** What may be shown of a connection URL. */
-function databaseName(url: string): string {
-  const { hostname, port, pathname } = new URL(url);
-  return `Postgres, ${decodeURIComponent(pathname.slice(1))} on ${hostname || 'localhost'}${port === '' ? '' : `:${port}`}`;
 }

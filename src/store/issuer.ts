@@ -1,6 +1,7 @@
 import type { Seconds } from '../protocol/time.ts';
 import { changing, locks, type Transaction, takeLock } from './change.ts';
 import type { Database } from './database.ts';
+import { DatabaseError, place } from './database-errors.ts';
 
 /** What all instances must agree on. */
 export interface IssuerState {
@@ -40,7 +41,13 @@ export async function nameFirstSealingKey(database: Database, make: () => Promis
     const state = await tx.issuer.findUnique({ where: { id: 1 } });
     if (state?.sealingKey != null) return state.sealingKey;
     const sealed = await tx.signingKey.count({ where: { sealedPrivateJwk: { not: null } } });
-    if (sealed > 0) throw new Error('private keys are sealed, but the database does not name the key that seals');
+    if (sealed > 0) {
+      throw new DatabaseError(
+        'configuration',
+        `database "${database.address.database}" at ${place(database.address)} holds sealed signing keys, but no longer` +
+          ' says under which key-encryption key: restore the table issuer from a backup',
+      );
+    }
     const sealingKey = await make();
     await tx.issuer.upsert({ where: { id: 1 }, create: { id: 1, sealingKey }, update: { sealingKey } });
     changed('issuer', '1');
