@@ -4,7 +4,7 @@ import type { Client, ClientAuthMethod } from '../protocol/client.ts';
 import { ProtocolError } from '../protocol/error.ts';
 import type { NumericDate } from '../protocol/time.ts';
 import type { Registry } from '../store/registry.ts';
-import { decodeFormComponent, type Form } from './form.ts';
+import { decodeFormComponent, type Form, hasControls } from './form.ts';
 
 interface Credentials {
   readonly method: ClientAuthMethod;
@@ -79,7 +79,7 @@ function readBasic(authorization: string): Credentials | undefined {
   if (encoded === undefined) return undefined;
   const decoded = Buffer.from(encoded, 'base64').toString('utf8');
   const colon = decoded.indexOf(':');
-  if (colon < 1) return undefined;
+  if (colon < 1 || hasControls(decoded)) return undefined;
   try {
     return {
       method: 'client_secret_basic',

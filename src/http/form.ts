@@ -42,8 +42,12 @@ export function parseForm(body: string): Form {
 
 const notPrintable = /[^\x20-\x7e]/;
 const encoded = /[%+]/;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const controls = /[\x00-\x1f\x7f]/;
+
+/** Whether a text holds a control character. No value of the protocol does, and Postgres refuses a NUL. */
+export function hasControls(text: string): boolean {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  return /[\x00-\x1f\x7f]/.test(text);
+}
 
 /** One name or value of a form, decoded. Throws `invalid_request` as `parseForm` does. */
 export function decodeFormComponent(text: string): string {
@@ -54,6 +58,6 @@ export function decodeFormComponent(text: string): string {
   } catch {
     throw new ProtocolError('invalid_request', 'the body is not valid percent-encoded UTF-8');
   }
-  if (controls.test(decoded)) throw new ProtocolError('invalid_request', 'a parameter holds a control character');
+  if (hasControls(decoded)) throw new ProtocolError('invalid_request', 'a parameter holds a control character');
   return decoded;
 }
