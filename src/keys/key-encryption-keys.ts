@@ -26,6 +26,8 @@ export interface KeyEncryptionKeys {
   open(sealed: string): Promise<object>;
   /** Makes a new one; when it resolves, file and folder have reached the disk. Answers its id. */
   make(): Promise<string>;
+  /** Reads those whose files have come since, as another instance may just have made the first one. */
+  readNew(): Promise<void>;
   /** The files that others than their owner may read. */
   readonly exposed: readonly string[];
 }
@@ -34,12 +36,15 @@ export interface KeyEncryptionKeys {
 export async function readKeyEncryptionKeys(folder: string): Promise<KeyEncryptionKeys> {
   const keys = new Map<string, KeyEncryptionKey>();
   const exposed: string[] = [];
-  for (const name of await listFolder(folder)) {
-    const id = fileName.exec(name)?.[1];
-    if (id === undefined) continue;
-    const file = join(folder, name);
-    keys.set(id, { id, secret: parse(file, await read(file)) });
-    if (((await stat(file)).mode & 0o077) !== 0) exposed.push(file);
+
+  async function readNew(): Promise<void> {
+    for (const name of await listFolder(folder)) {
+      const id = fileName.exec(name)?.[1];
+      if (id === undefined || keys.has(id)) continue;
+      const file = join(folder, name);
+      keys.set(id, { id, secret: parse(file, await read(file)) });
+      if (((await stat(file)).mode & 0o077) !== 0) exposed.push(file);
+    }
   }
 
   function get(id: string): KeyEncryptionKey {
@@ -51,10 +56,12 @@ export async function readKeyEncryptionKeys(folder: string): Promise<KeyEncrypti
     );
   }
 
+  await readNew();
   return {
     ids: () => [...keys.keys()],
     get,
     open: async (sealed) => openPrivateJwk(sealed, get(sealedUnder(sealed))),
+    readNew,
     exposed,
     async make() {
       const key = { id: newId('kek'), secret: randomBytes(32) };

@@ -98,6 +98,7 @@ export function createRotator(options: RotatorOptions): Rotator {
 
     async prepare() {
       const sealingKey = await nameFirstSealingKey(database, keyEncryptionKeys.make);
+      await keyEncryptionKeys.readNew();
       keyEncryptionKeys.get(sealingKey);
     },
   };

@@ -1,0 +1,89 @@
+import { once } from 'node:events';
+import net, { type AddressInfo } from 'node:net';
+
+/** A way to a database that a test can break. */
+export interface DatabaseProxy {
+  /** The database's URL through the proxy. */
+  readonly url: string;
+  /** Breaks all connections; new ones are refused. */
+  cut(): void;
+  /** Lets new connections through (again). */
+  mend(): Promise<void>;
+}
+
+export interface ProxyOptions {
+  /** Swallow every notification, as a pooler does that knows no LISTEN. */
+  readonly deaf?: true;
+  /** Refuse connections until `mend` is called. */
+  readonly cut?: true;
+}
+
+/** Starts a proxy in front of the database at `url`; it ends with the test. */
+export async function startProxy(
+  t: { teardown(undo: () => unknown): void },
+  url: string,
+  options: ProxyOptions = {},
+): Promise<DatabaseProxy> {
+  const { hostname, port } = new URL(url);
+  const sockets = new Set<net.Socket>();
+  const server = net.createServer((client) => {
+    const upstream = net.connect(Number(port || 5432), hostname);
+    const forget = () => {
+      client.destroy();
+      upstream.destroy();
+    };
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on('error', forget).on('close', () => sockets.delete(socket) && forget());
+    }
+    client.pipe(upstream);
+    if (options.deaf)
+      upstream.on(
+        'data',
+        withoutNotifications((rest) => client.write(rest)),
+      );
+    else upstream.pipe(client);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const own = (server.address() as AddressInfo).port;
+
+  function cut(): void {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  }
+  t.teardown(cut);
+  if (options.cut) cut();
+
+  const through = new URL(url);
+  through.host = `127.0.0.1:${own}`;
+  return {
+    url: through.href,
+    cut,
+    async mend() {
+      server.listen(own, '127.0.0.1');
+      await once(server, 'listening');
+    },
+  };
+}
+
+/** Passes a server's messages on (a type byte, then a length that counts itself), but not those of type `A`. */
+function withoutNotifications(pass: (messages: Buffer) => void): (data: Buffer) => void {
+  let held = Buffer.alloc(0);
+  let begun = false;
+  return (data) => {
+    held = Buffer.concat([held, data]);
+    // The answer to an SSLRequest is one byte without a length.
+    if (!begun && (held[0] === 0x4e || held[0] === 0x53)) {
+      pass(held.subarray(0, 1));
+      held = held.subarray(1);
+    }
+    begun = true;
+    while (held.length >= 5) {
+      const length = 1 + held.readUInt32BE(1);
+      if (held.length < length) break;
+      if (held[0] !== 0x41) pass(held.subarray(0, length));
+      held = held.subarray(length);
+    }
+  };
+}
