@@ -36,7 +36,9 @@ export const pollInterval: Seconds = 1;
 /**
  * The schedule that follows from the few numbers an operator may set.
  * `lead` counts two caches: a shared one in front of a verifier's own, each as old as `jwksMaxAge` allows.
- * `keepPublished` counts the skew twice, since a key promoted in a hurry has a `signsFrom` that lies one skew back.
+ * `keepPublished` counts the skew three times: a key promoted in a hurry has a `signsFrom` that lies one skew back, by a
+ * clock that may be one skew behind that of who withdraws the key before it; and that key's last token may be dated by
+ * a clock one skew ahead of that of who verifies it.
  */
 export function scheduleOf(times: {
   signFor: Seconds;
@@ -44,11 +46,12 @@ export function scheduleOf(times: {
   longestTokenTtl: Seconds;
   longestGrant: Seconds;
 }): Schedule {
+  const keepPublished = times.longestTokenTtl + pollInterval + 3 * clockSkew;
   return {
     signFor: times.signFor,
     lead: 2 * times.jwksMaxAge + pollInterval + clockSkew,
-    keepPublished: times.longestTokenTtl + pollInterval + 2 * clockSkew,
-    keepRow: times.longestGrant + times.longestTokenTtl + pollInterval + 2 * clockSkew,
+    keepPublished,
+    keepRow: times.longestGrant + keepPublished,
     skew: clockSkew,
     poll: pollInterval,
   };
@@ -63,7 +66,10 @@ export type KeyStep =
   | { readonly act: 'erase'; readonly kid: string; readonly reason: string }
   | { readonly act: 'forget'; readonly kid: string; readonly reason: string };
 
-/** The keys in the order in which they sign. A key revoked before it started never signed and is not among them. */
+/**
+ * The keys in the order in which they sign. A key revoked before it started is not among them: the one before it goes
+ * on, even where a faster clock had let the revoked key start, for nothing of the older key is erased or withdrawn yet.
+ */
 function succession<K extends KeyRow>(keys: readonly K[]): K[] {
   return keys
     .filter((key) => key.revokedAt === null || key.revokedAt > key.signsFrom)
@@ -119,10 +125,13 @@ export function nextPhaseChange(keys: readonly KeyRow[], now: NumericDate, sched
   return Math.min(...boundaries.filter((instant) => instant > now), Number.POSITIVE_INFINITY);
 }
 
-/** The earliest `signsFrom` of a key that is to sign at once: one skew back, so that slower clocks agree. */
+/**
+ * The earliest `signsFrom` of a key that is to sign at once: one skew back, so that slower clocks agree, but later than
+ * every key it replaces. One of these may be revoked and yet to start: by a faster clock it had started.
+ */
 function atOnce(keys: readonly KeyRow[], now: NumericDate, schedule: Schedule): NumericDate {
-  const newest = newestStarted(keys, now);
-  return Math.max(now - schedule.skew, newest === undefined ? 0 : newest.signsFrom + 1);
+  const replaced = succession(keys).findLast((key) => key.signsFrom <= now || key.revokedAt !== null);
+  return Math.max(now - schedule.skew, replaced === undefined ? 0 : replaced.signsFrom + 1);
 }
 
 /**
