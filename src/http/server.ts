@@ -32,6 +32,9 @@ const requestTimeout = 15_000;
 /** The same for its headers alone. Of the two Node takes the longer one for the whole, so this has to be the shorter. */
 const headersTimeout = 10_000;
 
+/** Milliseconds that requests under way get when the server closes. */
+const closeTimeout = 5_000;
+
 /** How often Node looks for late requests, in milliseconds. */
 const connectionsCheckingInterval = 5_000;
 
@@ -64,6 +67,16 @@ export function createServer(options: ServerOptions): FastifyInstance {
   // By itself Node drops CONNECT without a word, and refuses an unknown expectation without a body.
   server.server.on('connect', (_request, socket) => sendClientError(new Error('not a proxy'), socket));
   server.server.on('checkExpectation', server.routing);
+
+  // Once it closes, Node neither ends connections when they fall idle, nor looks for requests that never end.
+  server.addHook('preClose', async () => {
+    const idle = setInterval(() => server.server.closeIdleConnections(), 50).unref();
+    const late = setTimeout(() => server.server.closeAllConnections(), closeTimeout).unref();
+    server.server.once('close', () => {
+      clearInterval(idle);
+      clearTimeout(late);
+    });
+  });
 
   server.removeAllContentTypeParsers();
   server.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, body, done) => {
