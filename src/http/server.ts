@@ -1,7 +1,14 @@
 /**
  * Owns HTTP: routes the list of endpoints, parses forms, maps errors. Decides nothing about tokens, keys or grants.
  */
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, LogController } from 'fastify';
+import cookie from '@fastify/cookie';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
 import type { Logger } from 'pino';
 import { ProtocolError } from '../protocol/error.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -21,6 +28,8 @@ export interface ServerOptions {
   readonly instance: string;
   /** What the process can do at the moment; health is always served. */
   readiness(): Readiness;
+  /** Whether a client has registered the origin. */
+  isRegisteredOrigin(origin: string): boolean;
 }
 
 /** Bytes. The longest request of the protocol is a few kilobytes. */
@@ -37,14 +46,6 @@ const closeTimeout = 5_000;
 
 /** How often Node looks for late requests, in milliseconds. */
 const connectionsCheckingInterval = 5_000;
-
-/** What a browser asks before it sends a header of its own, such as `If-None-Match`, to a public document. */
-const preflight = {
-  'access-control-allow-origin': '*',
-  'access-control-allow-methods': 'GET, HEAD',
-  'access-control-allow-headers': '*',
-  'access-control-max-age': '86400',
-};
 
 export function createServer(options: ServerOptions): FastifyInstance {
   const { log } = options;
@@ -78,6 +79,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
     });
   });
 
+  void server.register(cookie);
   server.removeAllContentTypeParsers();
   server.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, body, done) => {
     try {
@@ -103,9 +105,10 @@ export function createServer(options: ServerOptions): FastifyInstance {
   const basePath = new URL(options.issuer).pathname.replace(/\/$/, '');
   const allowed = new Map<string, string>();
   for (const endpoint of options.endpoints) {
-    for (const url of [`${basePath}${endpoint.path}`, ...(endpoint.fromRoot ?? [])]) {
+    for (const url of new Set([`${basePath}${endpoint.path}`, ...(endpoint.fromRoot ?? [])])) {
       route(server, url, endpoint, options);
-      allowed.set(url, [allowed.get(url), methodsOf(endpoint)].filter(Boolean).join(', '));
+      const methods = [allowed.get(url), methodsOf(endpoint)].filter(Boolean).join(', ');
+      allowed.set(url, [...new Set(methods.split(', '))].join(', '));
     }
   }
 
@@ -118,27 +121,47 @@ export function createServer(options: ServerOptions): FastifyInstance {
   return server;
 }
 
-function route(server: FastifyInstance, url: string, endpoint: Endpoint, { readiness }: ServerOptions): void {
-  const { method, anyOrigin } = endpoint;
+function route(server: FastifyInstance, url: string, endpoint: Endpoint, options: ServerOptions): void {
+  const { method } = endpoint;
   const always = endpoint.path.startsWith('/health/');
   server.route({
     url,
     method,
-    onRequest(_request, reply, done) {
-      if (anyOrigin) reply.header('access-control-allow-origin', '*');
+    onRequest(request, reply, done) {
+      allowReading(request, reply, endpoint, options);
       if (method === 'POST') reply.header('cache-control', 'no-store');
-      done(always ? undefined : whyNotReady(readiness(), endpoint));
+      done(always ? undefined : whyNotReady(options.readiness(), endpoint));
     },
     handler: (request, reply) => endpoint.handle(request, reply),
   });
-  if (anyOrigin) {
-    server.options(url, (_request, reply) => reply.code(204).headers(preflight).send());
+  if (endpoint.readableBy === undefined || server.hasRoute({ url, method: 'OPTIONS' })) return;
+  server.options(url, (request, reply) => {
+    allowReading(request, reply, endpoint, options);
+    return reply.code(204).headers(preflight).send();
+  });
+}
+
+/** What a browser asks before it sends a header of its own, such as `Authorization` or `If-None-Match`. */
+const preflight = {
+  'access-control-allow-methods': 'GET, HEAD, POST',
+  'access-control-allow-headers': 'Authorization, Content-Type, *',
+  'access-control-max-age': '86400',
+};
+
+/** Says to a browser which pages may read the answer (the Fetch standard, CORS protocol). */
+function allowReading(request: FastifyRequest, reply: FastifyReply, endpoint: Endpoint, options: ServerOptions): void {
+  if (endpoint.readableBy === 'anyone') reply.header('access-control-allow-origin', '*');
+  if (endpoint.readableBy !== 'registered origins') return;
+  const { origin } = request.headers;
+  reply.header('vary', 'Origin');
+  if (origin !== undefined && options.isRegisteredOrigin(origin)) {
+    reply.headers({ 'access-control-allow-origin': origin, 'access-control-expose-headers': 'WWW-Authenticate' });
   }
 }
 
-function methodsOf({ method, anyOrigin }: Endpoint): string {
-  if (method === 'POST') return 'POST';
-  return anyOrigin ? 'GET, HEAD, OPTIONS' : 'GET, HEAD';
+function methodsOf({ method, readableBy }: Endpoint): string {
+  const methods = method === 'POST' ? 'POST' : 'GET, HEAD';
+  return readableBy === undefined ? methods : `${methods}, OPTIONS`;
 }
 
 /** 404, or 405 where other methods find something (RFC 9110 §15.5.6). */

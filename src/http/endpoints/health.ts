@@ -7,16 +7,21 @@ export interface Readiness {
   readonly reason?: string;
 }
 
-/** Whether the process lives (never asks the database), and whether it should get traffic. */
+/**
+ * Whether the process lives (never asks the database), and whether it should get traffic. Who asks knows the address
+ * of the process and not the issuer, so they are at the root too.
+ */
 export function healthEndpoints(readiness: () => Readiness): Endpoint[] {
   return [
     {
       path: '/health/live',
+      fromRoot: ['/health/live'],
       method: 'GET',
       handle: (_request, reply) => reply.header('cache-control', 'no-store').send({ status: 'ok' }),
     },
     {
       path: '/health/ready',
+      fromRoot: ['/health/ready'],
       method: 'GET',
       handle(_request, reply) {
         const state = readiness();

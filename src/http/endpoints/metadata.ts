@@ -24,8 +24,8 @@ export function metadataEndpoints(issuer: string, endpoints: readonly Endpoint[]
   return ['/.well-known/openid-configuration', '/.well-known/oauth-authorization-server'].map((path) => ({
     path,
     method: 'GET',
-    anyOrigin: true,
-    fromRoot: issuerPath === '' ? [] : [`${path}${issuerPath}`],
+    readableBy: 'anyone',
+    fromRoot: [`${path}${issuerPath}`],
     handle: (request, reply) => document.send(request, reply),
   }));
 }
