@@ -1,0 +1,180 @@
+import { deepStrictEqual, doesNotMatch, match, ok } from 'node:assert/strict';
+import fc from 'fast-check';
+import tap, { type Test, test } from 'tap';
+import { registerClient, registerResource, startIssuer } from './support/issuer.ts';
+import { exchange, exchangeOne, formRequest, request, type WireAnswer } from './support/wire.ts';
+
+/** Another walk: SEED=17 npx tap dist/test/hostile-fuzz.test.js */
+const parameters = { seed: Number(process.env.SEED ?? 1), numRuns: 150 };
+
+const issuer = await startIssuer(tap, { listen: true });
+await registerResource(issuer);
+const client = await registerClient(issuer);
+const grant = 'grant_type=client_credentials';
+const authorization = `Authorization: ${client.basic}`;
+
+/** Is in everything that is sent, so that it shows wherever something of that comes back. */
+const mark = 'zq7x';
+
+const errors =
+  /^(invalid_request|invalid_client|invalid_grant|unauthorized_client|unsupported_grant_type|invalid_scope|invalid_target)$/;
+
+/** Every answer is a document, a token, or a refusal in JSON with a registered code, and repeats nothing. */
+function check({ status, headers, body }: WireAnswer): void {
+  ok(status >= 200 && status < 500, `${status} ${body}`);
+  ok(![301, 302, 303, 307, 308].includes(status), 'sends nobody anywhere');
+  if (status === 204 || status === 304) return;
+  match(headers['content-type'] ?? '', /^application\/(jwk-set\+)?json/);
+  const json = JSON.parse(body);
+  if (status < 400) return;
+  deepStrictEqual(Object.keys(json), ['error', 'error_description']);
+  match(json.error, errors);
+  match(json.error_description, /^[ !#-[\]-~]+$/);
+  ok(headers['cache-control'] === 'no-store');
+  doesNotMatch(JSON.stringify(headers) + body, new RegExp(`${mark}|node_modules|\\.js:|\\.ts:`, 'i'));
+}
+
+async function checkAlive(t: Test): Promise<void> {
+  t.equal((await exchangeOne(issuer, formRequest('/token', grant, [authorization]))).status, 200);
+  const failures = issuer.log.filter(({ level }) => Number(level) >= 40);
+  t.same(failures, [], 'nothing was worth a warning');
+}
+
+const text = fc.string({ unit: 'binary', maxLength: 30 }).map((value) => mark + value);
+const latin1 = fc.uint8Array({ maxLength: 60 }).map((bytes) => mark + Buffer.from(bytes).toString('latin1'));
+const headerValue = latin1.map((value) => value.replace(/[\r\n\0]/g, ''));
+const odd = fc.constantFrom(
+  '__proto__',
+  'constructor',
+  'prototype',
+  'toString',
+  'hasOwnProperty',
+  'then',
+  'length',
+  '',
+);
+const known = fc.constantFrom('grant_type', 'scope', 'resource', 'client_id', 'client_secret', 'code', 'refresh_token');
+const path = fc.constantFrom(
+  '/token',
+  '/.well-known/jwks.json',
+  '/.well-known/openid-configuration',
+  '/health/live',
+  '/health/ready',
+);
+
+test('bodies of any bytes', async (t) => {
+  const body = fc.oneof(
+    latin1,
+    latin1.map((bytes) => `${grant}&${bytes}`),
+    latin1.map((bytes) => `${grant}&scope=${bytes}`),
+  );
+  const property = fc.asyncProperty(body, async (bytes) => {
+    check(await exchangeOne(issuer, formRequest('/token', bytes, [authorization])));
+  });
+  await fc.assert(property, parameters);
+  await checkAlive(t);
+});
+
+test('forms of any names and values', async (t) => {
+  const pair = fc.tuple(fc.oneof(known, odd, text), fc.oneof(text, odd, fc.constant('client_credentials')));
+  const property = fc.asyncProperty(fc.array(pair, { maxLength: 8 }), fc.boolean(), async (pairs, withGrant) => {
+    const form = new URLSearchParams(pairs);
+    if (withGrant) form.set('grant_type', 'client_credentials');
+    check(await exchangeOne(issuer, formRequest('/token', form.toString(), [authorization])));
+  });
+  await fc.assert(property, parameters);
+  await checkAlive(t);
+});
+
+test('credentials of any bytes', async (t) => {
+  const part = fc.oneof(latin1, odd, fc.constant(client.id), fc.constant(client.secret));
+  const basic = fc.tuple(part, part).map((pair) => `Basic ${Buffer.from(pair.join(':'), 'latin1').toString('base64')}`);
+  const property = fc.asyncProperty(fc.oneof(basic, headerValue), async (value) => {
+    check(await exchangeOne(issuer, formRequest('/token', grant, [`Authorization: ${value}`])));
+  });
+  await fc.assert(property, parameters);
+  await checkAlive(t);
+});
+
+test('headers of any names and values', async (t) => {
+  const name = fc.oneof(
+    fc.constantFrom(
+      'Content-Type',
+      'Content-Encoding',
+      'If-None-Match',
+      'If-Match',
+      'Range',
+      'Cookie',
+      'Origin',
+      'Accept',
+    ),
+    fc.constantFrom('Accept-Version', 'Expect', 'X-Forwarded-For', 'X-Forwarded-Proto', 'X-HTTP-Method-Override', 'TE'),
+    fc.constantFrom(
+      '__proto__',
+      'constructor',
+      'DPoP',
+      'Authorization',
+      'Host',
+      'Date',
+      'Via',
+      'Trailer',
+      'Cache-Control',
+    ),
+    fc
+      .stringMatching(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,12}$/)
+      .filter((token) => !/^(content-length|transfer-encoding)$/i.test(token)),
+  );
+  const headers = fc.array(
+    fc.tuple(name, headerValue).map((pair) => pair.join(': ')),
+    { maxLength: 6 },
+  );
+  const property = fc.asyncProperty(
+    headers,
+    path,
+    fc.constantFrom('GET', 'POST', 'PUT', 'OPTIONS'),
+    async (lines, at, method) => {
+      check(await exchangeOne(issuer, request(`${method} ${at}`, lines, method === 'POST' ? grant : '')));
+    },
+  );
+  await fc.assert(property, parameters);
+  await checkAlive(t);
+});
+
+test('paths and queries of any characters, with any method', async (t) => {
+  const written = fc.oneof(
+    text.map(encodeURIComponent),
+    fc.stringMatching(/^[!-~]{0,40}$/).map((rest) => mark + rest),
+    fc.tuple(path, fc.stringMatching(/^[!-~]{0,20}$/)).map(([at, rest]) => `${at.slice(1)}?${mark}=${rest}`),
+    fc.webUrl(),
+  );
+  const method = fc.constantFrom(
+    'GET',
+    'POST',
+    'PUT',
+    'PATCH',
+    'DELETE',
+    'OPTIONS',
+    'TRACE',
+    'PROPFIND',
+    'PURGE',
+    'ZQ7X',
+  );
+  const property = fc.asyncProperty(written, method, async (target, verb) => {
+    check(await exchangeOne(issuer, request(`${verb} /${target}`)));
+  });
+  await fc.assert(property, parameters);
+  await checkAlive(t);
+});
+
+test('bytes of any kind, cut off anywhere', async (t) => {
+  const good = formRequest('/token', grant, [authorization]);
+  const bent = fc
+    .tuple(fc.nat(good.length), fc.nat(4), latin1)
+    .map(([at, gone, bytes]) => good.slice(0, at) + bytes + good.slice(at + gone));
+  const cut = fc.nat(good.length).map((at) => good.slice(0, at));
+  const property = fc.asyncProperty(fc.oneof(latin1, bent, cut), async (bytes) => {
+    for (const answer of await exchange(issuer, bytes, { end: true })) check(answer);
+  });
+  await fc.assert(property, parameters);
+  await checkAlive(t);
+});
