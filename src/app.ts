@@ -2,26 +2,43 @@
  * The composition root: makes every service once and passes it on. Knows all rooms and decides nothing that one of
  * them could.
  */
+import { availableParallelism } from 'node:os';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { type Clock, createClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { newId } from './crypto/handle.ts';
+import { createPasswords, hashingLimits } from './crypto/password.ts';
+import type { GrantServices } from './grants/grant-type.ts';
 import { createClientAuthenticator } from './http/client-authentication.ts';
+import { createCookies } from './http/cookies.ts';
+import { assetEndpoints } from './http/endpoints/assets.ts';
+import { authorizeEndpoints } from './http/endpoints/authorize.ts';
 import { healthEndpoints } from './http/endpoints/health.ts';
 import { jwksEndpoint } from './http/endpoints/jwks.ts';
 import { metadataEndpoints } from './http/endpoints/metadata.ts';
+import { signInEndpoints } from './http/endpoints/sign-in.ts';
 import { tokenEndpoint } from './http/endpoints/token.ts';
+import { userinfoEndpoints } from './http/endpoints/userinfo.ts';
+import { createPageSender } from './http/page-sender.ts';
 import { createServer } from './http/server.ts';
 import { readKeyEncryptionKeys } from './keys/key-encryption-keys.ts';
 import { createKeyring, type Keyring } from './keys/keyring.ts';
-import { scheduleOf } from './keys/lifecycle.ts';
+import { clockSkew, pollInterval, scheduleOf } from './keys/lifecycle.ts';
 import { createRotator } from './keys/rotator.ts';
+import { createAccounts } from './login/accounts.ts';
+import { createFlow } from './login/flow.ts';
+import { createPages } from './login/pages/index.ts';
+import { createSessions } from './login/sessions.ts';
 import { createReplica } from './replica.ts';
 import { openDatabase } from './store/database.ts';
 import type { DatabaseAddress } from './store/database-errors.ts';
 import { createRegistry } from './store/registry.ts';
+import { findUser } from './store/user.ts';
+import { createDenylist } from './tokens/denylist.ts';
 import { createMint } from './tokens/mint.ts';
+import { createRevoker } from './tokens/revocation.ts';
+import { createTokenReader } from './tokens/verification.ts';
 
 export interface AppOptions {
   readonly config: Config;
@@ -86,8 +103,10 @@ export async function createApp(options: AppOptions): Promise<App> {
     schedule,
     onStep: (step) => log.info({ step }, `signing keys: ${step.act}`),
   });
+  const denylist = createDenylist();
   const replica = createReplica({
     database,
+    denylist,
     registry,
     keyring,
     rotator,
@@ -99,11 +118,51 @@ export async function createApp(options: AppOptions): Promise<App> {
     instance: () => ({ id: instance, version: options.version, keyEncryptionKeys: keyEncryptionKeys.ids() }),
   });
 
-  const mint = createMint({ issuer: config.issuer, keyring, accessTokenTtl: config.accessTokenTtl, now });
+  const mint = createMint({
+    issuer: config.issuer,
+    keyring,
+    accessTokenTtl: config.accessTokenTtl,
+    permissionsOf: registry.permissionsOf,
+    now,
+  });
+  const revoker = createRevoker({
+    database,
+    now,
+    longestLife: () => replica.longestTokenTtl() + pollInterval + 2 * clockSkew,
+  });
+  const grantServices: GrantServices = {
+    database,
+    revoker,
+    grantLife: () => replica.longestTokenTtl() + pollInterval + 2 * clockSkew,
+  };
+  const reader = createTokenReader({ issuer: config.issuer, keyring, denylist, now });
+  const sessions = createSessions(database);
+  const accounts = createAccounts(database, createPasswords(hashingLimits(availableParallelism())));
+  const flow = createFlow({
+    issuer: config.issuer,
+    database,
+    sessions,
+    client: registry.client,
+    seal: keyEncryptionKeys.seal,
+    unseal: keyEncryptionKeys.unseal,
+    subjectOf: async (idToken) => (await reader.idTokenHint(idToken))?.sub,
+    now,
+  });
+  const pages = createPages({ issuer: config.issuer, brand: { name: 'Keyturn', color: '#2f5d50' } });
+  const browserServices = {
+    issuer: config.issuer,
+    flow,
+    cookies: createCookies(config.issuer),
+    pages: createPageSender({ issuer: config.issuer, pages, resource: registry.resource }),
+  };
   const authenticator = createClientAuthenticator(registry, config.issuer);
   const endpoints = [
     jwksEndpoint(keyring, config.jwksMaxAge),
-    tokenEndpoint({ registry, authenticator, mint, now, log }),
+    ...authorizeEndpoints(browserServices),
+    ...signInEndpoints({ ...browserServices, database, accounts, sessions, revoker, now }),
+    tokenEndpoint({ registry, authenticator, mint, now, log, grantServices }),
+    ...userinfoEndpoints({ reader, user: (id) => findUser(database, id) }),
+    ...assetEndpoints(pages.assets),
     ...healthEndpoints(replica.readiness),
   ];
   const server = createServer({
@@ -113,6 +172,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     trustProxy: config.trustProxy,
     instance,
     readiness: replica.readiness,
+    isRegisteredOrigin: registry.hasOrigin,
   });
 
   return {

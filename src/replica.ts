@@ -13,11 +13,16 @@ import { forgetOldChanges, type Reading, watchChanges } from './store/change-wat
 import { connectWhenAvailable } from './store/connect.ts';
 import type { Database } from './store/database.ts';
 import { explainDatabaseError } from './store/database-errors.ts';
+import { forgetOldGrants } from './store/grant.ts';
 import { type Instance, removeInstance, reportInstance } from './store/instance.ts';
+import { forgetOldInteractions } from './store/interaction.ts';
 import { raiseLongestTokenTtl, readIssuerState } from './store/issuer.ts';
 import { applyMigrations } from './store/migrations.ts';
 import type { Registry } from './store/registry.ts';
+import { forgetOldRevocations, listRevocations } from './store/revocation.ts';
+import { forgetOldSessions } from './store/session.ts';
 import { listSigningKeys } from './store/signing-key.ts';
+import type { Denylist } from './tokens/denylist.ts';
 
 /**
  * How long tokens are issued from memory while the database is away: after that, clients and keys are too likely to
@@ -34,11 +39,15 @@ const houseKeeping = 20_000;
 /** Milliseconds before a failed rotation is tried again. */
 const rotationRetry = 5_000;
 
+/** What lets go of rows that are over, each a few at a time. */
+const forgetting = [forgetOldChanges, forgetOldInteractions, forgetOldSessions, forgetOldGrants, forgetOldRevocations];
+
 export interface ReplicaOptions {
   readonly database: Database;
   readonly registry: Registry;
   readonly keyring: Keyring;
   readonly rotator: Rotator;
+  readonly denylist: Denylist;
   readonly clock: Clock;
   readonly log: Logger;
   /** Milliseconds. */
@@ -60,7 +69,7 @@ export interface Replica {
 }
 
 export function createReplica(options: ReplicaOptions): Replica {
-  const { database, registry, keyring, rotator, clock, log, wallClock } = options;
+  const { database, registry, keyring, rotator, denylist, clock, log, wallClock } = options;
   const stopping = new AbortController();
   let started = false;
   let startedAt = 0;
@@ -83,6 +92,9 @@ export function createReplica(options: ReplicaOptions): Replica {
     const touches = (kind: string) => everything || changes.some((change) => change.kind === kind);
     if (touches('issuer')) ({ longestTokenTtl } = await readIssuerState(database));
     if (touches('signing_key') || touches('issuer')) await keyring.take(await listSigningKeys(database));
+    if (touches('revocation')) {
+      denylist.add(await listRevocations(database, everything ? 0n : denylist.head(), clock.now()));
+    }
     if (everything) await registry.load();
     else await registry.refresh(changes);
     lastReadAt = wallClock();
@@ -114,7 +126,8 @@ export function createReplica(options: ReplicaOptions): Replica {
   async function keepHouse(): Promise<void> {
     try {
       await reportInstance(database, { ...options.instance(), startedAt });
-      await forgetOldChanges(database);
+      for (const forget of forgetting) await forget(database);
+      denylist.forget(clock.now());
     } catch (error) {
       fail(error);
     }

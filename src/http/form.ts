@@ -12,6 +12,8 @@ export interface Form {
   get(name: string): string | undefined;
   /** All values of a parameter that may be repeated. */
   all(name: typeof repeatable): readonly string[];
+  /** The form as it came: form-urlencoded, printable ASCII. */
+  readonly text: string;
 }
 
 /**
@@ -37,7 +39,7 @@ export function parseForm(body: string): Form {
       values.set(name, value);
     }
   }
-  return { get: (name) => values.get(name) || undefined, all: () => repeated };
+  return { get: (name) => values.get(name) || undefined, all: () => repeated, text: body };
 }
 
 const notPrintable = /[^\x20-\x7e]/;

@@ -1,5 +1,5 @@
 /** What handlers ask of a request, strictly. */
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ProtocolError } from '../protocol/error.ts';
 import type { Form } from './form.ts';
 
@@ -40,4 +40,23 @@ function countHeader(request: FastifyRequest, name: string): number {
     if (other.length === name.length && other.toLowerCase() === name) count += 1;
   }
   return count;
+}
+
+/**
+ * Sends a browser on: by 303, so that what it posted here is never posted there (RFC 9700 §4.12), and without telling
+ * the next page where it came from, as the address may hold a code.
+ */
+export function redirect(reply: FastifyReply, location: string): FastifyReply {
+  return reply.code(303).headers({ location, 'cache-control': 'no-store', 'referrer-policy': 'no-referrer' }).send();
+}
+
+/**
+ * That a form of ours was posted by a page of ours, as browsers say it (DESIGN §3.6). Older ones say neither, and then
+ * the form's CSRF value has to do. Throws `access_denied`.
+ */
+export function requireSameOrigin(request: FastifyRequest, issuer: string): void {
+  const { origin, 'sec-fetch-site': site } = request.headers;
+  const foreign =
+    (origin !== undefined && origin !== new URL(issuer).origin) || (site !== undefined && site !== 'same-origin');
+  if (foreign) throw new ProtocolError('access_denied', 'the form came from another site');
 }

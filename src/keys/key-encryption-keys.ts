@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { newId } from '../crypto/handle.ts';
-import { type KeyEncryptionKey, openPrivateJwk, sealedUnder } from '../crypto/sealing.ts';
+import { type KeyEncryptionKey, openPrivateJwk, seal, sealedUnder, unseal } from '../crypto/sealing.ts';
 
 const fileName = /^(kek_[a-z2-9]{16})\.key$/;
 
@@ -24,6 +24,12 @@ export interface KeyEncryptionKeys {
   get(id: string): KeyEncryptionKey;
   /** Opens a sealed private JWK with the key that its header names. */
   open(sealed: string): Promise<object>;
+  /** Opens a sealed text with the key that its header names. */
+  unseal(sealed: string): Promise<string>;
+  /** Seals a text with the key that was named last. */
+  seal(text: string): Promise<string>;
+  /** Says which key seals from now on. Throws as `get` does. */
+  sealWith(id: string): void;
   /** Makes a new one; when it resolves, file and folder have reached the disk. Answers its id. */
   make(): Promise<string>;
   /** Reads those whose files have come since, as another instance may just have made the first one. */
@@ -36,6 +42,7 @@ export interface KeyEncryptionKeys {
 export async function readKeyEncryptionKeys(folder: string): Promise<KeyEncryptionKeys> {
   const keys = new Map<string, KeyEncryptionKey>();
   const exposed: string[] = [];
+  let sealing = '';
 
   async function readNew(): Promise<void> {
     for (const name of await listFolder(folder)) {
@@ -61,6 +68,11 @@ export async function readKeyEncryptionKeys(folder: string): Promise<KeyEncrypti
     ids: () => [...keys.keys()],
     get,
     open: async (sealed) => openPrivateJwk(sealed, get(sealedUnder(sealed))),
+    unseal: async (sealed) => unseal(sealed, get(sealedUnder(sealed))),
+    seal: async (text) => seal(text, get(sealing)),
+    sealWith(id) {
+      sealing = get(id).id;
+    },
     readNew,
     exposed,
     async make() {

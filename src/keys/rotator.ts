@@ -99,7 +99,7 @@ export function createRotator(options: RotatorOptions): Rotator {
     async prepare() {
       const sealingKey = await nameFirstSealingKey(database, keyEncryptionKeys.make);
       await keyEncryptionKeys.readNew();
-      keyEncryptionKeys.get(sealingKey);
+      keyEncryptionKeys.sealWith(sealingKey);
     },
   };
 }

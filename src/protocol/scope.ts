@@ -23,3 +23,10 @@ export function parseScope(text: string): string[] {
 export function formatScope(tokens: readonly string[]): string {
   return tokens.join(' ');
 }
+
+/** The scopes of OpenID Connect (Core §3.1.2.1, §5.4, §11): the issuer's own, of no resource service. */
+export const identityScopes = ['openid', 'profile', 'email', 'offline_access'] as const;
+
+export function isIdentityScope(token: string): boolean {
+  return (identityScopes as readonly string[]).includes(token);
+}

@@ -7,7 +7,7 @@ import type { Prisma } from './generated/client.ts';
 export type Transaction = Prisma.TransactionClient;
 
 /** The tables that instances hold in memory. */
-export type ChangeKind = 'issuer' | 'signing_key' | 'resource' | 'client';
+export type ChangeKind = 'issuer' | 'signing_key' | 'resource' | 'client' | 'role' | 'revocation';
 
 export interface Change {
   readonly id: bigint;

@@ -1,5 +1,5 @@
 /**
- * Clients and resource services in memory, so that issuing a token asks the database nothing. All resource services
+ * Clients, resource services and roles in memory, so that issuing a token asks the database nothing. All resource services
  * are held, and clients up to a cap; beyond it a client is loaded when it is first named, and the one unused for
  * longest goes. Kept fresh by the change log.
  */
@@ -17,6 +17,10 @@ export interface Registry {
   client(id: string): Client | undefined | Promise<Client | undefined>;
   resource(identifier: string): Resource | undefined;
   resources(): IterableIterator<Resource>;
+  /** Whether any client has registered the web origin. */
+  hasOrigin(origin: string): boolean;
+  /** What roles permit, each permission once. */
+  permissionsOf(roles: readonly string[]): string[];
   /** Reads everything anew. */
   load(): Promise<void>;
   /** Reads anew what has changed. */
@@ -28,6 +32,8 @@ export interface Registry {
 export function createRegistry(database: Database, cap = clientCap): Registry {
   let clients = new Map<string, Client>();
   let resources = new Map<string, Resource>();
+  let permissions = new Map<string, readonly string[]>();
+  let origins = new Set<string>();
   let complete = true;
   let version = 0;
   /** Loads under way. A change to a client takes its load out, so that what it brings is not kept. */
@@ -58,6 +64,17 @@ export function createRegistry(database: Database, cap = clientCap): Registry {
     return load;
   }
 
+  async function loadRoles(): Promise<void> {
+    const roles = await database.prisma.role.findMany();
+    permissions = new Map(roles.map((role) => [role.name, role.permissions]));
+  }
+
+  /** Of all clients, whether they are held or not: a page of a registered origin comes without a client's id. */
+  async function loadOrigins(): Promise<void> {
+    const rows = await database.query<{ origin: string }>('SELECT DISTINCT unnest(origins) AS origin FROM client');
+    origins = new Set(rows.map(({ origin }) => origin));
+  }
+
   return {
     client(id) {
       const client = clients.get(id);
@@ -67,8 +84,12 @@ export function createRegistry(database: Database, cap = clientCap): Registry {
     },
     resource: (identifier) => resources.get(identifier),
     resources: () => resources.values(),
+    hasOrigin: (origin) => origins.has(origin),
+    permissionsOf: (roles) => [...new Set(roles.flatMap((role) => permissions.get(role) ?? []))],
 
     async load() {
+      await loadRoles();
+      await loadOrigins();
       const loadedResources = await listResources(database);
       const loaded: Client[] = [];
       for (let page: Client[] | undefined; page === undefined || (page.length > 0 && loaded.length <= cap); ) {
@@ -91,10 +112,12 @@ export function createRegistry(database: Database, cap = clientCap): Registry {
         if (client === undefined) clients.delete(id);
         else keep(client);
       }
+      if (changedClients.size > 0) await loadOrigins();
       const resourcesChanged = changes.some(({ kind }) => kind === 'resource');
       if (resourcesChanged) {
         resources = new Map((await listResources(database)).map((resource) => [resource.identifier, resource]));
       }
+      if (changes.some(({ kind }) => kind === 'role')) await loadRoles();
       if (changedClients.size > 0 || resourcesChanged) version += 1;
     },
 

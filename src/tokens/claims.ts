@@ -1,18 +1,54 @@
-/** The claims that may appear in a token: this list, and nothing else. */
+/** The claims that may appear in a token: these lists, and nothing else. */
 import type { NumericDate } from '../protocol/time.ts';
 
-/** The claims of an access token (RFC 9068 §2.2) and our own private ones. Absent ones are `undefined`. */
+/** The claims of an access token: RFC 9068 §2.2, and our own private ones. Those that say nothing are `undefined`. */
 export interface AccessTokenClaims {
   iss: string;
   sub: string;
-  aud: string;
+  /** One audience as a string, several as a list. */
+  aud: string | readonly string[];
   client_id: string;
   iat: NumericDate;
   exp: NumericDate;
   jti: string;
   scope: string | undefined;
-  /** The client's epoch, absent while 0: a token of a lower epoch than the client's is void. */
+  auth_time: NumericDate | undefined;
+  amr: readonly string[] | undefined;
+  roles: readonly string[] | undefined;
+  permissions: readonly string[] | undefined;
+  /** The digest of the grant it comes from: a revocation names it. */
+  gid: string | undefined;
+  /** The user's epoch, absent while 0: a token of a lower epoch than the user's is void. */
+  sub_epoch: number | undefined;
+  /** The same of the client. */
   client_epoch: number | undefined;
+  /** The SHA-256 of the value that changing calls must send beside a token from a cookie. */
+  csrf: string | undefined;
+}
+
+/** The claims of an ID token (OpenID Connect Core §2). Those that say nothing are `undefined`. */
+export interface IdTokenClaims {
+  iss: string;
+  sub: string;
+  aud: string;
+  iat: NumericDate;
+  exp: NumericDate;
+  auth_time: NumericDate;
+  nonce: string | undefined;
+  amr: readonly string[] | undefined;
+  sid: string | undefined;
+}
+
+/** The claims of a logout token (OpenID Connect Back-Channel Logout §2.4). */
+export interface LogoutTokenClaims {
+  iss: string;
+  sub: string;
+  aud: string;
+  iat: NumericDate;
+  exp: NumericDate;
+  jti: string;
+  sid: string | undefined;
+  events: { 'http://schemas.openid.net/event/backchannel-logout': Record<string, never> };
 }
 
 /**
@@ -20,15 +56,35 @@ export interface AccessTokenClaims {
  * object it is on.
  */
 export function accessTokenPayload(claims: AccessTokenClaims): AccessTokenClaims {
+  const { iss, sub, aud, client_id, iat, exp, jti, scope, auth_time, amr, roles, permissions } = claims;
+  const { gid, sub_epoch, client_epoch, csrf } = claims;
   return {
-    iss: claims.iss,
-    sub: claims.sub,
-    aud: claims.aud,
-    client_id: claims.client_id,
-    iat: claims.iat,
-    exp: claims.exp,
-    jti: claims.jti,
-    scope: claims.scope,
-    client_epoch: claims.client_epoch,
+    iss,
+    sub,
+    aud,
+    client_id,
+    iat,
+    exp,
+    jti,
+    scope,
+    auth_time,
+    amr,
+    roles,
+    permissions,
+    gid,
+    sub_epoch,
+    client_epoch,
+    csrf,
   };
+}
+
+/** The same for an ID token. */
+export function idTokenPayload({ iss, sub, aud, iat, exp, auth_time, nonce, amr, sid }: IdTokenClaims): IdTokenClaims {
+  return { iss, sub, aud, iat, exp, auth_time, nonce, amr, sid };
+}
+
+/** The same for a logout token. */
+export function logoutTokenPayload(claims: LogoutTokenClaims): LogoutTokenClaims {
+  const { iss, sub, aud, iat, exp, jti, sid, events } = claims;
+  return { iss, sub, aud, iat, exp, jti, sid, events };
 }

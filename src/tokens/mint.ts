@@ -3,11 +3,12 @@
  * of where keys are kept. Issuing writes nothing and asks the database nothing.
  */
 import { randomUUID } from 'node:crypto';
+import { revocationDigest } from '../crypto/revocation-digest.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { formatScope } from '../protocol/scope.ts';
 import type { NumericDate, Seconds } from '../protocol/time.ts';
 import type { Authorization, Target } from './authorization.ts';
-import { accessTokenPayload } from './claims.ts';
+import { accessTokenPayload, idTokenPayload, logoutTokenPayload } from './claims.ts';
 
 /** An access token and what the token response says of it (RFC 6749 §5.1). */
 export interface AccessToken {
@@ -17,9 +18,21 @@ export interface AccessToken {
   readonly scope: string;
 }
 
+/** A sign-out that a client is told of. */
+export interface SignOut {
+  readonly clientId: string;
+  readonly alg: string;
+  readonly subject: string;
+  readonly sid: string | undefined;
+}
+
 export interface Mint {
   /** Issues an access token (RFC 9068). Throws `temporarily_unavailable` while no key signs. */
   accessToken(authorization: Authorization, target: Target): Promise<AccessToken>;
+  /** Issues an ID token (OpenID Connect Core §2) for the person behind an authorization. */
+  idToken(authorization: Authorization, behind: NonNullable<Authorization['behind']>): Promise<string>;
+  /** Issues a logout token (OpenID Connect Back-Channel Logout §2.4). */
+  logoutToken(signOut: SignOut): Promise<string>;
 }
 
 export interface MintOptions {
@@ -27,27 +40,80 @@ export interface MintOptions {
   readonly keyring: Keyring;
   /** Life of an access token where the resource service does not say. */
   readonly accessTokenTtl: Seconds;
+  /** What roles permit, by the list of roles. */
+  permissionsOf(roles: readonly string[]): readonly string[];
   now(): NumericDate;
 }
 
-export function createMint({ issuer, keyring, accessTokenTtl, now }: MintOptions): Mint {
+/** Life of an ID token: it is read once, when it comes; a few minutes are for clocks. */
+const idTokenTtl: Seconds = 600;
+
+const logoutTokenTtl: Seconds = 120;
+
+export function createMint({ issuer, keyring, accessTokenTtl, permissionsOf, now }: MintOptions): Mint {
+  function audience({ resource, scope }: Target): string | string[] {
+    if (resource === undefined) return issuer;
+    return scope.includes('openid') ? [resource.identifier, issuer] : resource.identifier;
+  }
+
   return {
-    async accessToken({ client, subject }, { resource, scope }) {
-      const expiresIn = resource.accessTtl ?? accessTokenTtl;
+    async accessToken({ client, subject, behind }, target) {
+      const { resource, scope, alg } = target;
+      const expiresIn = target.accessTtl ?? accessTokenTtl;
       const issuedAt = now();
+      // Roles go only to a resource service that knows the scope that asks for them.
+      const asksFor = (token: string) => resource !== undefined && scope.includes(token) && behind !== undefined;
       const claims = accessTokenPayload({
         iss: issuer,
         sub: subject,
-        aud: resource.identifier,
+        aud: audience(target),
         client_id: client.id,
         iat: issuedAt,
         exp: issuedAt + expiresIn,
         jti: randomUUID(),
         scope: scope.length > 0 ? formatScope(scope) : undefined,
+        auth_time: behind?.grant.authTime,
+        amr: behind?.grant.amr,
+        roles: asksFor('roles') ? behind?.roles : undefined,
+        permissions: asksFor('permissions') ? permissionsOf(behind?.roles ?? []) : undefined,
+        gid: behind && revocationDigest('grant', behind.grant.id),
+        sub_epoch: behind !== undefined && behind.epoch > 0 ? behind.epoch : undefined,
         client_epoch: client.epoch > 0 ? client.epoch : undefined,
+        csrf: undefined,
       });
-      const token = await keyring.sign(resource.alg, 'at+jwt', claims);
+      const token = await keyring.sign(alg, 'at+jwt', claims);
       return { token, jti: claims.jti, expiresIn, scope: formatScope(scope) };
+    },
+
+    async idToken({ client, subject }, { grant }) {
+      const issuedAt = now();
+      const claims = idTokenPayload({
+        iss: issuer,
+        sub: subject,
+        aud: client.id,
+        iat: issuedAt,
+        exp: issuedAt + idTokenTtl,
+        auth_time: grant.authTime,
+        nonce: grant.nonce ?? undefined,
+        amr: grant.amr,
+        sid: grant.sid ?? undefined,
+      });
+      return keyring.sign(client.idTokenAlg, 'JWT', claims);
+    },
+
+    async logoutToken({ clientId, alg, subject, sid }) {
+      const issuedAt = now();
+      const claims = logoutTokenPayload({
+        iss: issuer,
+        sub: subject,
+        aud: clientId,
+        iat: issuedAt,
+        exp: issuedAt + logoutTokenTtl,
+        jti: randomUUID(),
+        sid,
+        events: { 'http://schemas.openid.net/event/backchannel-logout': {} },
+      });
+      return keyring.sign(alg, 'logout+jwt', claims);
     },
   };
 }

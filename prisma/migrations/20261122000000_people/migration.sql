@@ -65,6 +65,7 @@ CREATE TABLE "interaction" (
     "browser_digest" TEXT NOT NULL,
     "request" TEXT NOT NULL,
     "started_at" TIMESTAMPTZ(3) NOT NULL,
+    "chosen_by" TEXT,
     "consented_by" TEXT,
     "consented_at" TIMESTAMPTZ(3),
     "expires_at" TIMESTAMPTZ(3) NOT NULL,

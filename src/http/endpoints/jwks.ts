@@ -14,7 +14,7 @@ export function jwksEndpoint(keyring: Keyring, maxAge: Seconds): Endpoint {
   return {
     path: '/.well-known/jwks.json',
     method: 'GET',
-    anyOrigin: true,
+    readableBy: 'anyone',
     metadata: (url) => ({ jwks_uri: url }),
     handle: (request, reply) => document.send(request, reply),
   };

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { GrantServices } from '../../grants/grant-type.ts';
 import { grantTypes } from '../../grants/index.ts';
 import { clientAuthMethods } from '../../protocol/client.ts';
 import { ProtocolError } from '../../protocol/error.ts';
@@ -11,6 +12,7 @@ import type { Endpoint } from '../endpoint.ts';
 import { requireForm, requireOneAuthorization } from '../request.ts';
 
 export interface TokenEndpointServices {
+  readonly grantServices: GrantServices;
   readonly registry: Registry;
   readonly authenticator: ClientAuthenticator;
   readonly mint: Mint;
@@ -22,10 +24,12 @@ export interface TokenEndpointServices {
  * The token endpoint (RFC 6749 §3.2). The steps are the same for every grant type, in this order: form, grant type,
  * client, may this client use it, the grant itself, audience and scope, token. None of them asks the database by itself.
  */
-export function tokenEndpoint({ registry, authenticator, mint, now, log }: TokenEndpointServices): Endpoint {
+export function tokenEndpoint(services: TokenEndpointServices): Endpoint {
+  const { registry, authenticator, mint, now, log, grantServices } = services;
   return {
     path: '/token',
     method: 'POST',
+    readableBy: 'registered origins',
     metadata: (url) => ({
       token_endpoint: url,
       grant_types_supported: [...grantTypes.keys()],
@@ -42,17 +46,23 @@ export function tokenEndpoint({ registry, authenticator, mint, now, log }: Token
       if (!client.grantTypes.includes(grantType.name)) {
         throw new ProtocolError('unauthorized_client', 'the client is not registered for this grant type');
       }
-      const authorization = await grantType.redeem({ client, parameter: form.get, now: now() });
+      const authorization = await grantType.redeem({ client, parameter: form.get, now: now() }, grantServices);
       const asked = { scope: form.get('scope'), resources: form.all('resource') };
       const target = narrow(authorization, asked, registry.resource);
       const issued = await mint.accessToken(authorization, target);
 
-      log.info({ client: client.id, grant: name, aud: target.resource.identifier, jti: issued.jti }, 'token issued');
+      const { behind } = authorization;
+      const identity = behind !== undefined && target.scope.includes('openid');
+      const idToken = identity ? await mint.idToken(authorization, behind) : undefined;
+
+      const aud = target.resource?.identifier;
+      log.info({ client: client.id, grant: name, sub: behind?.grant.userId, aud, jti: issued.jti }, 'token issued');
       return reply.send({
         access_token: issued.token,
         token_type: 'Bearer',
         expires_in: issued.expiresIn,
         ...(issued.scope !== '' && { scope: issued.scope }),
+        ...(idToken !== undefined && { id_token: idToken }),
       });
     },
   };

@@ -1,0 +1,48 @@
+import { readCode } from '../crypto/code.ts';
+import { digestSecret } from '../crypto/handle.ts';
+import { ProtocolError } from '../protocol/error.ts';
+import { isCodeVerifier } from '../protocol/pkce.ts';
+import { type CodeProof, redeemCode, wasRedeemed } from '../store/grant.ts';
+import type { GrantType } from './grant-type.ts';
+
+const refusal = 'the code is not valid, not for this client and request, or was used before';
+
+/**
+ * RFC 6749 §4.1.3 with RFC 7636: the code is the grant's generation 0, and works once. One that comes again with all its
+ * proof is in two hands: the grant ends, and what it gave is void (RFC 6749 §4.1.2). One that comes without its proof
+ * neither consumes nor ends anything, or whoever saw a code could sign people out.
+ */
+export const authorizationCode: GrantType = {
+  name: 'authorization_code',
+
+  async redeem({ client, parameter, now }, { database, revoker, grantLife }) {
+    const text = parameter('code');
+    if (text === undefined) throw new ProtocolError('invalid_request', 'code is missing');
+    const code = readCode(text);
+    const verifier = parameter('code_verifier');
+    if (code === undefined || (verifier !== undefined && !isCodeVerifier(verifier))) {
+      throw new ProtocolError('invalid_grant', refusal);
+    }
+    const proof: CodeProof = {
+      grantId: code.grantId,
+      codeDigest: code.digest,
+      clientId: client.id,
+      clientEpoch: client.grantEpoch,
+      redirectUri: parameter('redirect_uri'),
+      codeChallenge: verifier === undefined ? undefined : digestSecret(verifier),
+    };
+    const redeemed = await redeemCode(database, proof, now, now + grantLife(client));
+    if (redeemed === undefined) {
+      if (await wasRedeemed(database, proof)) await revoker.endGrant(code.grantId, 'code replay');
+      throw new ProtocolError('invalid_grant', refusal);
+    }
+    const { grant, user } = redeemed;
+    return {
+      client,
+      subject: grant.userId,
+      scope: grant.scope,
+      resources: grant.resources,
+      behind: { grant, ...user },
+    };
+  },
+};

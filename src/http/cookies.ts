@@ -1,0 +1,32 @@
+/** Our cookies: names and attributes follow from the issuer's scheme alone, never from a request. */
+import type {} from '@fastify/cookie';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+
+export interface Cookies {
+  /** The session's cookie. */
+  session(request: FastifyRequest): string | undefined;
+  setSession(reply: FastifyReply, value: string): void;
+  clearSession(reply: FastifyReply): void;
+  /** The browser's secret. */
+  browser(request: FastifyRequest): string | undefined;
+  setBrowser(reply: FastifyReply, value: string): void;
+}
+
+/**
+ * `__Host-` cookies where the issuer is `https:`: no other host, and no plain connection, can set or read one. On http
+ * loopback, where browsers refuse the prefix, the plain name.
+ */
+export function createCookies(issuer: string): Cookies {
+  const secure = issuer.startsWith('https:');
+  const prefix = secure ? '__Host-' : '';
+  const [session, browser] = [`${prefix}kt_session`, `${prefix}kt_browser`];
+  // Lax, since the way to /authorize begins on another site.
+  const attributes = { path: '/', httpOnly: true, secure, sameSite: 'lax' } as const;
+  return {
+    session: (request) => request.cookies[session],
+    setSession: (reply, value) => void reply.setCookie(session, value, attributes),
+    clearSession: (reply) => void reply.clearCookie(session, attributes),
+    browser: (request) => request.cookies[browser],
+    setBrowser: (reply, value) => void reply.setCookie(browser, value, attributes),
+  };
+}

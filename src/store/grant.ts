@@ -1,0 +1,138 @@
+import type { Grant } from '../protocol/grant.ts';
+import type { NumericDate } from '../protocol/time.ts';
+import type { Database } from './database.ts';
+import { toDate, toNumericDate } from './instant.ts';
+
+/** A grant at generation 0, with what its code is bound to. */
+export interface NewGrant extends Grant {
+  readonly codeDigest: string;
+  readonly codeChallenge: string | null;
+  readonly redirectUri: string;
+  /** Until when the code can be redeemed. */
+  readonly codeExpiresAt: NumericDate;
+}
+
+/** Makes the grant. One statement. */
+export async function addGrant(database: Database, grant: NewGrant, now: NumericDate): Promise<void> {
+  await database.query(
+    `INSERT INTO "grant" (id, user_id, client_id, session_id, sid, scope, resources, auth_time, amr, user_epoch,
+                          client_epoch, nonce, code_digest, code_challenge, redirect_uri, created_at, expires_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
+    [
+      grant.id,
+      grant.userId,
+      grant.clientId,
+      grant.sessionId,
+      grant.sid,
+      [...grant.scope],
+      [...grant.resources],
+      toDate(grant.authTime),
+      [...grant.amr],
+      grant.userEpoch,
+      grant.clientEpoch,
+      grant.nonce,
+      grant.codeDigest,
+      grant.codeChallenge,
+      grant.redirectUri,
+      toDate(now),
+      toDate(grant.codeExpiresAt),
+    ],
+  );
+}
+
+/** What a client shows with a code. */
+export interface CodeProof {
+  readonly grantId: string;
+  readonly codeDigest: string;
+  readonly clientId: string;
+  /** The client's `grantEpoch`. */
+  readonly clientEpoch: number;
+  readonly redirectUri: string | undefined;
+  /** The S256 of the verifier; undefined where none was sent. */
+  readonly codeChallenge: string | undefined;
+}
+
+/** A grant that was redeemed, and what tokens say of its user. */
+export interface RedeemedGrant {
+  readonly grant: Grant;
+  readonly user: { readonly epoch: number; readonly roles: readonly string[] };
+}
+
+/**
+ * What makes a code its client's: everything but whether it is still good. A challenge without a verifier fails, and
+ * so does a verifier without a challenge (RFC 9700 §4.8.2).
+ */
+const proven = `g.id = $1 AND g.code_digest = $2 AND g.client_id = $3 AND g.redirect_uri IS NOT DISTINCT FROM $4
+                AND g.code_challenge IS NOT DISTINCT FROM $5`;
+
+function proofValues(proof: CodeProof): unknown[] {
+  const { grantId, codeDigest, clientId, redirectUri, codeChallenge } = proof;
+  return [grantId, codeDigest, clientId, redirectUri ?? null, codeChallenge ?? null];
+}
+
+/**
+ * The gate of the authorization code: generation 0 becomes 1, for one caller. One conditional UPDATE, which also asks
+ * whether user and client still stand behind the grant; undefined where any of it does not hold, and nothing is changed.
+ */
+export async function redeemCode(
+  database: Database,
+  proof: CodeProof,
+  now: NumericDate,
+  expiresAt: NumericDate,
+): Promise<RedeemedGrant | undefined> {
+  const [row] = await database.query<GrantRow & { epoch: number; roles: string[] }>(
+    `UPDATE "grant" g SET generation = 1, rotated_at = now(), expires_at = $8
+       FROM "user" u
+      WHERE ${proven} AND g.generation = 0 AND g.revoked_at IS NULL AND g.expires_at > $6
+        AND g.client_epoch >= $7
+        AND u.id = g.user_id AND u.disabled_at IS NULL AND g.user_epoch >= u.grant_epoch
+     RETURNING g.*, u.epoch, u.roles`,
+    [...proofValues(proof), toDate(now), proof.clientEpoch, toDate(expiresAt)],
+  );
+  return row && { grant: fromRow(row), user: { epoch: row.epoch, roles: row.roles } };
+}
+
+/** Whether a code with all its proof has been redeemed before: then somebody else holds it too. */
+export async function wasRedeemed(database: Database, proof: CodeProof): Promise<boolean> {
+  const rows = await database.query(`SELECT 1 FROM "grant" g WHERE ${proven} AND g.generation > 0`, proofValues(proof));
+  return rows.length > 0;
+}
+
+interface GrantRow {
+  id: string;
+  user_id: string;
+  client_id: string;
+  session_id: string | null;
+  sid: string | null;
+  scope: string[];
+  resources: string[];
+  auth_time: Date;
+  amr: string[];
+  user_epoch: number;
+  client_epoch: number;
+  nonce: string | null;
+}
+
+function fromRow(row: GrantRow): Grant {
+  return {
+    id: row.id,
+    userId: row.user_id,
+    clientId: row.client_id,
+    sessionId: row.session_id,
+    sid: row.sid,
+    scope: row.scope,
+    resources: row.resources,
+    authTime: toNumericDate(row.auth_time),
+    amr: row.amr,
+    userEpoch: row.user_epoch,
+    clientEpoch: row.client_epoch,
+    nonce: row.nonce,
+  };
+}
+
+/** Forgets grants that are over, a few at a time. */
+export async function forgetOldGrants(database: Database): Promise<void> {
+  await database.query(`
+    DELETE FROM "grant" WHERE id IN (
+      SELECT id FROM "grant" WHERE expires_at < now() ORDER BY expires_at LIMIT 1000 FOR UPDATE SKIP LOCKED)`);
+}

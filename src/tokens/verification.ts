@@ -1,0 +1,77 @@
+/** Reads tokens that come back to the issuer: access tokens at userinfo, ID tokens as hints. */
+import { compactVerify, decodeProtectedHeader, importJWK, type JWK } from 'jose';
+import type { Keyring } from '../keys/keyring.ts';
+import { ProtocolError } from '../protocol/error.ts';
+import type { SigningKey } from '../protocol/signing-key.ts';
+import type { NumericDate, Seconds } from '../protocol/time.ts';
+import type { AccessTokenClaims, IdTokenClaims } from './claims.ts';
+import type { Denylist } from './denylist.ts';
+
+export interface TokenReader {
+  /**
+   * The claims of an access token that is for the issuer itself. Throws `invalid_token` (RFC 6750 §3.1) for one that is
+   * expired, revoked, for others alone, or none of ours.
+   */
+  accessToken(text: string): Promise<AccessTokenClaims>;
+  /** The claims of an ID token of ours, expired or not; undefined for any other text. */
+  idTokenHint(text: string): Promise<IdTokenClaims | undefined>;
+}
+
+export interface TokenReaderOptions {
+  readonly issuer: string;
+  readonly keyring: Keyring;
+  readonly denylist: Denylist;
+  now(): NumericDate;
+}
+
+/** No token of ours is longer. */
+const longestToken = 16_384;
+
+/** A clock may be so far ahead of ours. */
+const tolerance: Seconds = 5;
+
+export function createTokenReader({ issuer, keyring, denylist, now }: TokenReaderOptions): TokenReader {
+  /** Claims and key of a token with our signature and that type; undefined for anything else. */
+  async function read(text: string, typ: string): Promise<{ key: SigningKey; claims: unknown } | undefined> {
+    if (text.length > longestToken || !isStrict(text)) return undefined;
+    try {
+      const header = decodeProtectedHeader(text);
+      // The algorithm is the key's, never the token's (RFC 8725 §3.1), and the key is one of ours.
+      const key = keyring.rows().find(({ kid, alg }) => kid === header.kid && alg === header.alg);
+      if (key === undefined || key.revokedAt !== null || header.typ !== typ) return undefined;
+      const publicKey = await importJWK(key.publicJwk as JWK, key.alg);
+      const { payload } = await compactVerify(text, publicKey, { algorithms: [key.alg] });
+      return { key, claims: JSON.parse(new TextDecoder().decode(payload)) };
+    } catch {
+      return undefined;
+    }
+  }
+
+  return {
+    async accessToken(text) {
+      const found = await read(text, 'at+jwt');
+      const claims = found?.claims as AccessTokenClaims | undefined;
+      const good =
+        found !== undefined &&
+        claims !== undefined &&
+        claims.iss === issuer &&
+        [claims.aud].flat().includes(issuer) &&
+        now() < claims.exp &&
+        claims.iat <= now() + tolerance &&
+        !denylist.isVoid({ ...claims, kid: found.key.kid });
+      if (!good) throw new ProtocolError('invalid_token', 'the access token is expired, revoked or not for this service');
+      return claims;
+    },
+
+    async idTokenHint(text) {
+      const claims = (await read(text, 'JWT'))?.claims as IdTokenClaims | undefined;
+      return claims?.iss === issuer ? claims : undefined;
+    },
+  };
+}
+
+/** One spelling only: what decodes to the same bytes in another is refused (RFC 8725 §2.4, RFC 4648 §3.5). */
+function isStrict(text: string): boolean {
+  const parts = text.split('.');
+  return parts.length === 3 && parts.every((part) => Buffer.from(part, 'base64url').toString('base64url') === part);
+}
