@@ -86,7 +86,7 @@ test('an absolute target is the same as its path', async (t) => {
   t.equal((await exchangeOne(issuer, request('GET http://localhost/health/live'))).status, 200);
   const { status, headers } = await exchangeOne(issuer, request('GET http://localhost/token?x'));
   t.equal(status, 405);
-  t.equal(headers.allow, 'POST');
+  t.match(headers.allow, /^POST\b/);
   checkRefusal(t, await exchangeOne(issuer, request('OPTIONS *')), 404, 'the server as a whole');
 });
 

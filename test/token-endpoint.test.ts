@@ -95,7 +95,7 @@ test('nothing that is not in the list of claims gets into a token', async (t) =>
   };
   const inherited = Object.create({ inherited: 'no' });
   const more = Object.assign(inherited, claims, { email: 'no', toJSON: () => 'no', [Symbol('no')]: 'no' });
-  t.strictSame(accessTokenPayload(more), claims);
+  t.strictSame(JSON.parse(JSON.stringify(accessTokenPayload(more))), claims);
 });
 
 test('parameters that are named like claims do not become claims', async (t) => {

@@ -111,20 +111,23 @@ test('a request without a body is invalid_request', async (t) => {
 });
 
 test('methods other than POST get 405, with the one that is allowed', async (t) => {
-  for (const method of ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND'] as const) {
+  for (const method of ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'PROPFIND'] as const) {
     const headers = { authorization: client.basic, 'content-type': 'application/x-www-form-urlencoded' };
     // biome-ignore lint/suspicious/noExplicitAny: inject has no type for the rarer ones
     const answer = await issuer.app.server.inject({ method: method as any, url: `/token?${grant}`, headers });
     t.equal(answer.statusCode, 405, method);
-    t.equal(answer.headers.allow, 'POST', method);
+    t.match(answer.headers.allow, /^POST\b/, method);
     t.equal(answer.headers['cache-control'], 'no-store', method);
     if (method !== 'HEAD') t.equal(answer.json().error, 'invalid_request', method);
   }
 });
 
-test('no other origin may read a token', async (t) => {
-  const { headers } = await ask(grant, { origin: 'https://app.example' });
-  t.equal(headers['access-control-allow-origin'], undefined);
+test('a page of an origin that no client has registered may not read a token', async (t) => {
+  const origin = 'https://app.example';
+  const asking = { origin, 'access-control-request-method': 'POST' };
+  const preflight = await issuer.app.server.inject({ method: 'OPTIONS', url: '/token', headers: asking });
+  t.equal(preflight.headers['access-control-allow-origin'], undefined);
+  t.equal((await ask(grant, { origin })).headers['access-control-allow-origin'], undefined);
 });
 
 test('an unknown grant type is unsupported_grant_type', async (t) => {
