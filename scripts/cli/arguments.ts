@@ -7,9 +7,28 @@ import { isResourceIndicator } from '../../src/protocol/resource-indicator.ts';
 import { isScopeToken } from '../../src/protocol/scope.ts';
 import type { Seconds } from '../../src/protocol/time.ts';
 
-/** Makes an option that may be given several times of a parser for one value. */
-export function each<T>(parse: (text: string) => T): (text: string, before: T[] | undefined) => T[] {
-  return (text, before = []) => [...before, parse(text)];
+/** More than anybody has of anything; a token that named them all would fit in no header. */
+const mostValues = 100;
+
+/** Makes an option that may be given several times, each time for another thing, of a parser for one value. */
+export function each<T>(
+  parse: (text: string) => T,
+  nameOf: (value: T) => unknown = (value) => value,
+): (text: string, before: T[] | undefined) => T[] {
+  return (text, before = []) => {
+    const value = parse(text);
+    if (before.some((other) => nameOf(other) === nameOf(value))) throw new InvalidArgumentError('It is given twice.');
+    if (before.length === mostValues) throw new InvalidArgumentError(`There can be ${mostValues} at most.`);
+    return [...before, value];
+  };
+}
+
+/** Makes an option that may be given once of a parser for its value. */
+export function once<T>(parse: (text: string) => T): (text: string, before: T | undefined) => T {
+  return (text, before) => {
+    if (before !== undefined) throw new InvalidArgumentError('Another value is given for it too.');
+    return parse(text);
+  };
 }
 
 function oneOf(names: Iterable<string>): (text: string) => string {
@@ -45,8 +64,8 @@ export function describedScopeArgument(text: string): [token: string, descriptio
 
 /** Words for people: 1 to 200 characters, no control characters. */
 export function nameArgument(text: string): string {
-  if (text.trim() === text && text.length >= 1 && text.length <= 200 && !/\p{Cc}|\p{Cs}|\p{Bidi_C}/u.test(text))
-    return text;
+  const unclean = text.trim() !== text || /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_C}]/u.test(text);
+  if (!unclean && text.length >= 1 && text.length <= 200) return text;
   throw new InvalidArgumentError('It must be 1 to 200 characters without control characters or spaces around.');
 }
 

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { digestSecret, newId, newSecret } from '../../src/crypto/handle.ts';
 import { type Client, type ClientAuthMethod, clientDefaults } from '../../src/protocol/client.ts';
-import { addClient, listClients, updateClient } from '../../src/store/client.ts';
+import { addClient, type ClientChange, listClients, updateClient } from '../../src/store/client.ts';
 import type { Database } from '../../src/store/database.ts';
 import { listResources } from '../../src/store/resource.ts';
 import {
@@ -10,10 +10,11 @@ import {
   each,
   grantArgument,
   nameArgument,
+  once,
   scopeArgument,
   secondsArgument,
 } from './arguments.ts';
-import { withDatabase } from './context.ts';
+import { type Context, withDatabase } from './context.ts';
 import { mistake } from './failure.ts';
 import { facts, instant, print, table } from './output.ts';
 
@@ -82,7 +83,7 @@ export function addClientCommands(program: Command): void {
 
   withOptions(client.command('update').description('change a client; lists that are given replace the old ones'))
     .argument('<client-id>')
-    .option('--name <name>', 'its name, for people', nameArgument)
+    .option('--name <name>', 'its name, for people', once(nameArgument))
     .action(async (id: string, options: ClientOptions) => {
       const { name, grant, audience, scope, auth } = options;
       const change = {
@@ -93,7 +94,14 @@ export function addClientCommands(program: Command): void {
         ...(auth !== undefined && { authMethod: auth }),
       };
       if (Object.keys(change).length === 0) throw mistake('nothing to change: see keyturn client update --help');
-      show(options, await update(id, (before) => ({ ...before, ...change })));
+      show(
+        options,
+        await update(id, async (before, { database }) => {
+          const after = { ...before, ...change };
+          await requireConsistent(database, after);
+          return after;
+        }),
+      );
     });
 
   client
@@ -102,7 +110,7 @@ export function addClientCommands(program: Command): void {
     .argument('<client-id>')
     .option('--json', 'print JSON')
     .action(async (id: string, options: ClientOptions) => {
-      show(options, await update(id, (before, now) => ({ ...before, disabledAt: before.disabledAt ?? now })));
+      show(options, await update(id, async (before, { now }) => ({ disabledAt: before.disabledAt ?? now })));
     });
 
   client
@@ -111,24 +119,30 @@ export function addClientCommands(program: Command): void {
     .argument('<client-id>')
     .option('--json', 'print JSON')
     .action(async (id: string, options: ClientOptions) => {
-      show(options, await update(id, (before) => ({ ...before, disabledAt: null })));
+      show(options, await update(id, async () => ({ disabledAt: null })));
     });
 
   client
     .command('rotate-secret')
     .description('give the client a new secret, shown once')
     .argument('<client-id>')
-    .option('--overlap <seconds>', 'how long the old secret stays good', secondsArgument(0, longestOverlap), 0)
+    .option(
+      '--overlap <seconds>',
+      'how long the old secret stays good (0 if not given)',
+      once(secondsArgument(0, longestOverlap)),
+    )
     .option('--json', 'print JSON')
     .action(async (id: string, options: ClientOptions) => {
       const secret = newSecret('ktcs');
       const overlap = options.overlap ?? 0;
-      const updated = await update(id, (before, now) => ({
-        ...before,
+      const updated = await update(id, async (before, { now }) => ({
         secretDigests: [digestSecret(secret), ...before.secretDigests.slice(0, overlap > 0 ? 1 : 0)],
         previousSecretExpiresAt: overlap > 0 ? now + overlap : null,
       }));
-      showWithSecret(options, updated, secret);
+      const until = updated.previousSecretExpiresAt;
+      showWithSecret(options, updated, secret, [
+        until === null ? 'The secret before it is void.' : `The secret before it stays good until ${instant(until)}.`,
+      ]);
     });
 }
 
@@ -141,18 +155,17 @@ function withOptions(command: Command): Command {
       each(audienceArgument),
     )
     .option('--scope <scope>', 'a scope it may have; repeatable', each(scopeArgument))
-    .option('--auth <method>', 'how it authenticates (client_secret_basic if not given)', authArgument)
+    .option('--auth <method>', 'how it authenticates (client_secret_basic if not given)', once(authArgument))
     .option('--json', 'print JSON');
 }
 
-async function update(id: string, decide: (before: Client, now: number) => Client): Promise<Client> {
-  return withDatabase(async ({ database, now }) => {
-    const updated = await updateClient(database, id, async (before) => {
-      const after = decide(before, now);
-      await requireConsistent(database, after);
-      return after;
-    });
-    if (updated === undefined) throw mistake(`there is no client ${JSON.stringify(id)}`);
+async function update(
+  id: string,
+  decide: (before: Client, context: Context) => Promise<ClientChange>,
+): Promise<Client> {
+  return withDatabase(async (context) => {
+    const updated = await updateClient(context.database, id, (before) => decide(before, context));
+    if (updated === undefined) throw mistake(`there is no client ${JSON.stringify(id)}: see keyturn client list`);
     return updated;
   });
 }
@@ -190,13 +203,14 @@ function show(options: ClientOptions, client: Client): void {
   print(options.json, toDocument(client), () => facts(toWords(client)));
 }
 
-function showWithSecret(options: ClientOptions, client: Client, secret: string): void {
+function showWithSecret(options: ClientOptions, client: Client, secret: string, remarks: string[] = []): void {
   const { client_id, ...rest } = toDocument(client);
   print(options.json, { client_id, client_secret: secret, ...rest }, () =>
     [
       facts({ client_id, client_secret: secret }),
       '',
       'Keep the secret now: it is not stored and cannot be shown again.',
+      ...remarks,
     ].join('\n'),
   );
 }
@@ -222,6 +236,7 @@ function toDocument(client: Client): { client_id: string } & Record<string, unkn
     audiences: client.resources,
     scope: client.scopes.join(' '),
     token_endpoint_auth_method: client.authMethod,
+    previous_secret_expires_at: client.previousSecretExpiresAt,
     disabled_at: client.disabledAt,
   };
 }

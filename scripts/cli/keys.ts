@@ -5,7 +5,7 @@ import { phaseOf, type Schedule, stopsSigningAt } from '../../src/keys/lifecycle
 import type { SigningKey } from '../../src/protocol/signing-key.ts';
 import type { NumericDate } from '../../src/protocol/time.ts';
 import { listSigningKeys } from '../../src/store/signing-key.ts';
-import { algArgument } from './arguments.ts';
+import { algArgument, once } from './arguments.ts';
 import { withDatabase } from './context.ts';
 import { Failure, mistake } from './failure.ts';
 import { durationInWords, fromNow, instant, print, table, when } from './output.ts';
@@ -36,7 +36,7 @@ export function addKeyCommands(program: Command): void {
     .command('rotate')
     .description('let the published standby sign: as soon as every cache must know it')
     .option('--now', 'at once, whatever caches may hold')
-    .option('--alg <alg>', 'only the keys of this algorithm', algArgument)
+    .option('--alg <alg>', 'only the keys of this algorithm', once(algArgument))
     .option('--dry-run', 'say what would happen and do nothing')
     .option('--json', 'print JSON')
     .action(async (options: KeyOptions) => {

@@ -3,16 +3,22 @@ import { Command, CommanderError } from 'commander';
 import { addClientCommands } from './client.ts';
 import { Failure } from './failure.ts';
 import { addKeyCommands } from './keys.ts';
+import { complaint } from './output.ts';
 import { addResourceCommands } from './resource.ts';
 import { addTokenCommands } from './token.ts';
 
 const program = new Command('keyturn')
   .description('administers a Keyturn issuer; reads the same environment and .env as the server')
   .exitOverride()
-  .configureOutput({ outputError: (line, write) => write(`keyturn: ${line.replace(/^error: /, '')}`) })
+  .configureOutput({ outputError: (line, write) => write(complaint(line)) })
   .showSuggestionAfterError(true);
 
 for (const add of [addResourceCommands, addClientCommands, addKeyCommands, addTokenCommands]) add(program);
+
+// Whoever reads only the first lines of a list has had enough: no reason to complain.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === 'EPIPE' ? 0 : 1);
+});
 
 try {
   await program.parseAsync();
@@ -22,9 +28,11 @@ try {
 
 /** Says what was wrong, unless commander has; a mistake of ours shows where it is. */
 function exitCodeOf(error: unknown): number {
-  if (error instanceof CommanderError)
-    return error.exitCode === 0 || error.code === 'commander.help' ? error.exitCode : 2;
-  const known = error instanceof Failure;
-  process.stderr.write(`keyturn: ${known ? error.message : (error as Error).stack}\n`);
-  return known ? error.exitCode : 1;
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (!(error instanceof Failure)) {
+    process.stderr.write(`keyturn: ${(error as Error).stack}\n`);
+    return 1;
+  }
+  for (const line of error.lines) process.stderr.write(complaint(line));
+  return error.exitCode;
 }

@@ -6,6 +6,25 @@ export function print(json: boolean | undefined, document: object, say: () => st
   process.stdout.write(json ? `${JSON.stringify(document, null, 2)}\n` : `${say()}\n`);
 }
 
+/** Text that may come from anywhere: what would steer a terminal is shown, not sent. */
+export function printable(text: string): string {
+  return text.replace(
+    /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu,
+    (sign) => `\\u{${(sign.codePointAt(0) ?? 0).toString(16)}}`,
+  );
+}
+
+/** A complaint as one line that can be read at a glance, whatever it repeats of what was typed. */
+export function complaint(text: string): string {
+  const line = printable(
+    text
+      .trim()
+      .replace(/^error: /, '')
+      .replace(/\s*\n\s*/g, ' '),
+  );
+  return `keyturn: ${line.length > 600 ? `${line.slice(0, 200)}…${line.slice(-300)}` : line}\n`;
+}
+
 /** Rows as columns of equal width, under headings. */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [headings, ...rows];

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Resource } from '../../src/protocol/client.ts';
 import { addResource, listResources, updateResource } from '../../src/store/resource.ts';
-import { algArgument, audienceArgument, describedScopeArgument, each, secondsArgument } from './arguments.ts';
+import { algArgument, audienceArgument, describedScopeArgument, each, once, secondsArgument } from './arguments.ts';
 import { withDatabase } from './context.ts';
 import { mistake } from './failure.ts';
 import { durationInWords, facts, print, table } from './output.ts';
@@ -72,10 +72,14 @@ function withOptions(command: Command): Command {
     .option(
       '--scope <scope>',
       'a scope it knows, perhaps with =what it means to a person; repeatable',
-      each(describedScopeArgument),
+      each(describedScopeArgument, ([token]) => token),
     )
-    .option('--alg <alg>', 'the algorithm that signs its access tokens (ES256 if not given)', algArgument)
-    .option('--access-ttl <seconds>', 'life of its access tokens', secondsArgument(10, longestAccessTtl))
+    .option('--alg <alg>', 'the algorithm that signs its access tokens (ES256 if not given)', once(algArgument))
+    .option(
+      '--access-ttl <seconds>',
+      'life of its access tokens (ACCESS_TOKEN_TTL if not given)',
+      once(secondsArgument(10, longestAccessTtl)),
+    )
     .option('--json', 'print JSON');
 }
 

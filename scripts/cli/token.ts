@@ -1,11 +1,10 @@
-import { text } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import type { NumericDate } from '../../src/protocol/time.ts';
 import { listSigningKeys } from '../../src/store/signing-key.ts';
 import { type Inspection, inspectToken } from '../../src/tokens/inspect.ts';
 import { withDatabase } from './context.ts';
 import { mistake } from './failure.ts';
-import { facts, print, when } from './output.ts';
+import { facts, print, printable, when } from './output.ts';
 
 /** No token of ours is longer; what is would only fill the screen. */
 const longestToken = 16_384;
@@ -19,8 +18,8 @@ export function addTokenCommands(program: Command): void {
     .argument('<jwt>', 'the token, or - to read it from standard input')
     .option('--json', 'print JSON')
     .action(async (argument: string, options: { json?: true }) => {
-      const jwt = (argument === '-' ? await text(process.stdin) : argument).trim();
-      if (jwt.length > longestToken) throw mistake(`that is longer than any token: ${jwt.length} characters`);
+      const jwt = (argument === '-' ? await readStandardInput() : argument).trim();
+      if (jwt.length > longestToken) throw mistake('that is longer than any token');
       await withDatabase(async ({ database, config, now, schedule }) => {
         const keys = await listSigningKeys(database);
         const inspection = await inspectToken(jwt, { issuer: config.issuer, keys, schedule, now });
@@ -34,6 +33,16 @@ export function addTokenCommands(program: Command): void {
         process.exitCode = good ? 0 : 1;
       });
     });
+}
+
+/** As much of it as could be a token, and a little more to tell. */
+async function readStandardInput(): Promise<string> {
+  let text = '';
+  for await (const chunk of process.stdin.setEncoding('utf8')) {
+    text += chunk;
+    if (text.length > 2 * longestToken) break;
+  }
+  return text;
 }
 
 const times = ['iat', 'nbf', 'exp', 'auth_time'];
@@ -58,9 +67,4 @@ function valueInWords(name: string, value: unknown, now: NumericDate): string {
   const isTime = times.includes(name) && typeof value === 'number' && Math.abs(value) < 1e11;
   const shown = typeof value === 'string' ? printable(value) : printable(JSON.stringify(value));
   return isTime ? `${shown}  ${when(value, now)}` : shown;
-}
-
-/** A token may come from anywhere: what would steer a terminal is shown, not sent. */
-function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}]/gu, (sign) => `\\u{${(sign.codePointAt(0) ?? 0).toString(16)}}`);
 }

@@ -1,0 +1,56 @@
+/** The database that the running server uses, found as it finds it. */
+import { fileURLToPath } from 'node:url';
+import type { Config } from '../../src/config.ts';
+import { scheduleOf } from '../../src/keys/lifecycle.ts';
+import { requirePostgres } from '../../src/store/connect.ts';
+import { connectTimeout, type Database, openDatabase } from '../../src/store/database.ts';
+import { DatabaseError, explainDatabaseError } from '../../src/store/database-errors.ts';
+import { EmbeddedPostgresError, findEmbeddedPostgres } from '../../src/store/embedded/index.ts';
+import { readIssuerState } from '../../src/store/issuer.ts';
+import { checkMigrations } from '../../src/store/migrations.ts';
+import type { Context } from './context.ts';
+import { Failure } from './failure.ts';
+
+const migrations = fileURLToPath(new URL('../../../prisma/migrations', import.meta.url));
+
+/** Connects, makes sure that the schema is ours, runs the work, and closes. Throws a `Failure` that names what is wrong. */
+export async function withConnection<T>(config: Config, work: (context: Context) => Promise<T>): Promise<T> {
+  const database = await open(config);
+  try {
+    return await work(await contextOf(config, database));
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    const { kind, message } = explainDatabaseError(error, database.address);
+    if (kind === 'other') throw error;
+    throw new Failure(1, message);
+  } finally {
+    await database.close();
+  }
+}
+
+async function open(config: Config): Promise<Database> {
+  try {
+    const url = config.databaseUrl ?? (await findEmbeddedPostgres(config.dataDir));
+    if (url !== undefined) return openDatabase(url, { maxConnections: 2 });
+  } catch (error) {
+    const known = error instanceof EmbeddedPostgresError || error instanceof DatabaseError;
+    throw known ? new Failure(1, error.message) : error;
+  }
+  throw new Failure(1, `no Keyturn is running on ${config.dataDir}: run npm start first, or set DATABASE_URL`);
+}
+
+async function contextOf(config: Config, database: Database): Promise<Context> {
+  await requirePostgres(database.address, connectTimeout);
+  const [row] = await database.query<{ now: number }>('SELECT extract(epoch FROM clock_timestamp())::float8 AS now');
+  if ((await checkMigrations(database, migrations)) === 'behind') {
+    throw new Failure(1, 'this version of Keyturn has not run on this database yet: start the server first');
+  }
+  const { longestTokenTtl } = await readIssuerState(database);
+  const schedule = scheduleOf({
+    signFor: config.keySignFor,
+    jwksMaxAge: config.jwksMaxAge,
+    longestTokenTtl: Math.max(longestTokenTtl, config.accessTokenTtl),
+    longestGrant: config.refreshTokenTtl,
+  });
+  return { config, database, now: Math.floor(row?.now ?? 0), schedule };
+}
