@@ -130,12 +130,17 @@ export async function createApp(options: AppOptions): Promise<App> {
     now,
     longestLife: () => replica.longestTokenTtl() + pollInterval + 2 * clockSkew,
   });
+  const reader = createTokenReader({ issuer: config.issuer, keyring, denylist, now });
+  const tail = () => replica.longestTokenTtl() + pollInterval + 2 * clockSkew;
   const grantServices: GrantServices = {
     database,
     revoker,
-    grantLife: () => replica.longestTokenTtl() + pollInterval + 2 * clockSkew,
+    reader,
+    // Without refresh tokens a grant need only be remembered while what it gave may be alive.
+    grantLife: ({ grantTypes }) => (grantTypes.includes('refresh_token') ? config.refreshTokenTtl : tail()),
+    refreshIdle: config.refreshTokenTtl / 2,
+    refreshGrace: config.refreshGrace,
   };
-  const reader = createTokenReader({ issuer: config.issuer, keyring, denylist, now });
   const sessions = createSessions(database);
   const accounts = createAccounts(database, createPasswords(hashingLimits(availableParallelism())));
   const flow = createFlow({

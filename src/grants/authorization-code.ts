@@ -4,6 +4,7 @@ import { ProtocolError } from '../protocol/error.ts';
 import { isCodeVerifier } from '../protocol/pkce.ts';
 import { type CodeProof, redeemCode, wasRedeemed } from '../store/grant.ts';
 import type { GrantType } from './grant-type.ts';
+import { authorizationOf } from './redeemed.ts';
 
 const refusal = 'the code is not valid, not for this client and request, or was used before';
 
@@ -15,7 +16,7 @@ const refusal = 'the code is not valid, not for this client and request, or was 
 export const authorizationCode: GrantType = {
   name: 'authorization_code',
 
-  async redeem({ client, parameter, now }, { database, revoker, grantLife }) {
+  async redeem({ client, parameter, now }, { database, revoker, grantLife, refreshIdle }) {
     const text = parameter('code');
     if (text === undefined) throw new ProtocolError('invalid_request', 'code is missing');
     const code = readCode(text);
@@ -36,13 +37,6 @@ export const authorizationCode: GrantType = {
       if (await wasRedeemed(database, proof)) await revoker.endGrant(code.grantId, 'code replay');
       throw new ProtocolError('invalid_grant', refusal);
     }
-    const { grant, user } = redeemed;
-    return {
-      client,
-      subject: grant.userId,
-      scope: grant.scope,
-      resources: grant.resources,
-      behind: { grant, ...user },
-    };
+    return authorizationOf(client, redeemed, now + refreshIdle);
   },
 };

@@ -3,6 +3,7 @@ import type { NumericDate, Seconds } from '../protocol/time.ts';
 import type { Database } from '../store/database.ts';
 import type { Authorization } from '../tokens/authorization.ts';
 import type { Revoker } from '../tokens/revocation.ts';
+import type { TokenReader } from '../tokens/verification.ts';
 
 /** A token request, as a grant type sees it: neither HTTP nor keys. */
 export interface GrantRequest {
@@ -17,8 +18,13 @@ export interface GrantRequest {
 export interface GrantServices {
   readonly database: Database;
   readonly revoker: Revoker;
+  readonly reader: TokenReader;
   /** How long a grant lives after its code is redeemed. */
   grantLife(client: Client): Seconds;
+  /** How long a grant lives without being refreshed. */
+  readonly refreshIdle: Seconds;
+  /** How long after a rotation a repeated request gets the same answer. */
+  readonly refreshGrace: Seconds;
 }
 
 /** A grant type (RFC 6749 §1.3): what there is to be proved before a token is issued. */
@@ -27,4 +33,9 @@ export interface GrantType {
   readonly name: string;
   /** Proves the grant, or throws the `ProtocolError` that the client is to see. */
   redeem(request: GrantRequest, services: GrantServices): Authorization | Promise<Authorization>;
+  /**
+   * What `redeem` would prove, without using anything up; undefined where it would not. Asked first where the client
+   * narrows what it wants, so that a slip there costs it nothing.
+   */
+  preview?(request: GrantRequest, services: GrantServices): Promise<Authorization | undefined>;
 }

@@ -5,8 +5,9 @@
 import { authorizationCode } from './authorization-code.ts';
 import { clientCredentials } from './client-credentials.ts';
 import type { GrantType } from './grant-type.ts';
+import { refreshToken } from './refresh-token.ts';
 
-const list: GrantType[] = [authorizationCode, clientCredentials];
+const list: GrantType[] = [authorizationCode, refreshToken, clientCredentials];
 
 /** All grant types by name. To add one, add a line above. */
 export const grantTypes: ReadonlyMap<string, GrantType> = new Map(list.map((grantType) => [grantType.name, grantType]));

@@ -20,3 +20,13 @@ export interface Grant {
   readonly clientEpoch: number;
   readonly nonce: string | null;
 }
+
+/** A grant that has just been redeemed, and what tokens say of its user. */
+export interface RedeemedGrant {
+  readonly grant: Grant;
+  /** The generation that its next refresh token has. */
+  readonly generation: number;
+  /** When the grant is over, however often it is refreshed. */
+  readonly expiresAt: NumericDate;
+  readonly user: { readonly epoch: number; readonly roles: readonly string[] };
+}

@@ -1,5 +1,5 @@
-import type { Grant } from '../protocol/grant.ts';
-import type { NumericDate } from '../protocol/time.ts';
+import type { Grant, RedeemedGrant } from '../protocol/grant.ts';
+import type { NumericDate, Seconds } from '../protocol/time.ts';
 import type { Database } from './database.ts';
 import { toDate, toNumericDate } from './instant.ts';
 
@@ -52,12 +52,6 @@ export interface CodeProof {
   readonly codeChallenge: string | undefined;
 }
 
-/** A grant that was redeemed, and what tokens say of its user. */
-export interface RedeemedGrant {
-  readonly grant: Grant;
-  readonly user: { readonly epoch: number; readonly roles: readonly string[] };
-}
-
 /**
  * What makes a code its client's: everything but whether it is still good. A challenge without a verifier fails, and
  * so does a verifier without a challenge (RFC 9700 §4.8.2).
@@ -80,7 +74,7 @@ export async function redeemCode(
   now: NumericDate,
   expiresAt: NumericDate,
 ): Promise<RedeemedGrant | undefined> {
-  const [row] = await database.query<GrantRow & { epoch: number; roles: string[] }>(
+  const [row] = await database.query<RedeemedRow>(
     `UPDATE "grant" g SET generation = 1, rotated_at = now(), expires_at = $8
        FROM "user" u
       WHERE ${proven} AND g.generation = 0 AND g.revoked_at IS NULL AND g.expires_at > $6
@@ -89,13 +83,91 @@ export async function redeemCode(
      RETURNING g.*, u.epoch, u.roles`,
     [...proofValues(proof), toDate(now), proof.clientEpoch, toDate(expiresAt)],
   );
-  return row && { grant: fromRow(row), user: { epoch: row.epoch, roles: row.roles } };
+  return row && toRedeemed(row);
 }
 
 /** Whether a code with all its proof has been redeemed before: then somebody else holds it too. */
 export async function wasRedeemed(database: Database, proof: CodeProof): Promise<boolean> {
   const rows = await database.query(`SELECT 1 FROM "grant" g WHERE ${proven} AND g.generation > 0`, proofValues(proof));
   return rows.length > 0;
+}
+
+/** What a client shows with a refresh token. */
+export interface RefreshProof {
+  readonly grantId: string;
+  /** The generation that the token names. */
+  readonly generation: number;
+  readonly clientId: string;
+  readonly clientEpoch: number;
+  /** Whether the token is replaced by the next generation. */
+  readonly rotates: boolean;
+}
+
+/** Whether user, client, session and time still stand behind grant `g` of user `u`. */
+const standing = `g.client_id = $2 AND g.client_epoch >= $3 AND g.revoked_at IS NULL AND g.expires_at > $4
+                  AND u.id = g.user_id AND u.disabled_at IS NULL AND g.user_epoch >= u.grant_epoch
+                  AND (g.session_id IS NULL
+                       OR EXISTS (SELECT 1 FROM session s WHERE s.id = g.session_id AND s.expires_at > $4))`;
+
+/**
+ * The gate of the refresh token: its generation becomes the next, for one caller. One conditional UPDATE, which touches no
+ * indexed column. A generation ahead of the row, which only we can have signed, was lost by a failover: the row moves
+ * on. Undefined where any of it does not hold, or nobody has used the grant for `idle` seconds by the database's clock;
+ * nothing is changed then.
+ */
+export async function redeemRefreshToken(
+  database: Database,
+  proof: RefreshProof,
+  now: NumericDate,
+  idle: Seconds,
+): Promise<RedeemedGrant | undefined> {
+  const { grantId, clientId, clientEpoch, generation, rotates } = proof;
+  const [row] = await database.query<RedeemedRow>(
+    `UPDATE "grant" g SET generation = $5 + $6, rotated_at = now()
+       FROM "user" u
+      WHERE g.id = $1 AND ${standing} AND g.generation BETWEEN 1 AND $5
+        AND g.rotated_at > now() - make_interval(secs => $7)
+     RETURNING g.*, u.epoch, u.roles`,
+    [grantId, clientId, clientEpoch, toDate(now), generation, rotates ? 1 : 0, idle],
+  );
+  return row && toRedeemed(row);
+}
+
+/** A grant as it stands. */
+export interface StandingGrant extends RedeemedGrant {
+  /** Whether its last rotation was within `grace` seconds, by the database's clock. */
+  readonly recent: boolean;
+}
+
+/** The grant of a refresh token, whatever generation that names; undefined where it stands no more. Changes nothing. */
+export async function findGrant(
+  database: Database,
+  { grantId, clientId, clientEpoch }: RefreshProof,
+  now: NumericDate,
+  grace: Seconds,
+): Promise<StandingGrant | undefined> {
+  const [row] = await database.query<RedeemedRow & { recent: boolean }>(
+    `SELECT g.*, u.epoch, u.roles, coalesce(g.rotated_at > now() - make_interval(secs => $5), false) AS recent
+       FROM "grant" g, "user" u WHERE g.id = $1 AND ${standing}`,
+    [grantId, clientId, clientEpoch, toDate(now), grace],
+  );
+  return row && { ...toRedeemed(row), recent: row.recent };
+}
+
+interface RedeemedRow extends GrantRow {
+  generation: number;
+  expires_at: Date;
+  epoch: number;
+  roles: string[];
+}
+
+function toRedeemed(row: RedeemedRow): RedeemedGrant {
+  return {
+    grant: fromRow(row),
+    generation: row.generation,
+    expiresAt: toNumericDate(row.expires_at),
+    user: { epoch: row.epoch, roles: row.roles },
+  };
 }
 
 interface GrantRow {

@@ -2,13 +2,15 @@ import type { Client, Resource } from '../protocol/client.ts';
 import { ProtocolError } from '../protocol/error.ts';
 import type { Grant } from '../protocol/grant.ts';
 import { isIdentityScope, parseScope } from '../protocol/scope.ts';
-import type { Seconds } from '../protocol/time.ts';
+import type { NumericDate, Seconds } from '../protocol/time.ts';
 
 /** The person behind an authorization. */
 export interface Behind {
   readonly grant: Grant;
   readonly epoch: number;
   readonly roles: readonly string[];
+  /** The refresh token that comes along, where the client may have one. */
+  readonly refresh?: { readonly generation: number; readonly expiresAt: NumericDate };
 }
 
 /** What a grant has proved: who may have tokens, through which client, for what. */

@@ -39,6 +39,21 @@ export interface IdTokenClaims {
   sid: string | undefined;
 }
 
+/** The claims of a refresh token: read by us alone. */
+export interface RefreshTokenClaims {
+  iss: string;
+  /** The issuer: nobody else takes it for anything. */
+  aud: string;
+  sub: string;
+  client_id: string;
+  iat: NumericDate;
+  exp: NumericDate;
+  /** The grant, by its name: who holds the token holds the grant. */
+  gid: string;
+  /** The generation that this token redeems. */
+  gen: number;
+}
+
 /** The claims of a logout token (OpenID Connect Back-Channel Logout §2.4). */
 export interface LogoutTokenClaims {
   iss: string;
@@ -81,6 +96,12 @@ export function accessTokenPayload(claims: AccessTokenClaims): AccessTokenClaims
 /** The same for an ID token. */
 export function idTokenPayload({ iss, sub, aud, iat, exp, auth_time, nonce, amr, sid }: IdTokenClaims): IdTokenClaims {
   return { iss, sub, aud, iat, exp, auth_time, nonce, amr, sid };
+}
+
+/** The same for a refresh token. */
+export function refreshTokenPayload(claims: RefreshTokenClaims): RefreshTokenClaims {
+  const { iss, aud, sub, client_id, iat, exp, gid, gen } = claims;
+  return { iss, aud, sub, client_id, iat, exp, gid, gen };
 }
 
 /** The same for a logout token. */

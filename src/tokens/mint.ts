@@ -7,8 +7,8 @@ import { revocationDigest } from '../crypto/revocation-digest.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { formatScope } from '../protocol/scope.ts';
 import type { NumericDate, Seconds } from '../protocol/time.ts';
-import type { Authorization, Target } from './authorization.ts';
-import { accessTokenPayload, idTokenPayload, logoutTokenPayload } from './claims.ts';
+import type { Authorization, Behind, Target } from './authorization.ts';
+import { accessTokenPayload, idTokenPayload, logoutTokenPayload, refreshTokenPayload } from './claims.ts';
 
 /** An access token and what the token response says of it (RFC 6749 §5.1). */
 export interface AccessToken {
@@ -30,7 +30,9 @@ export interface Mint {
   /** Issues an access token (RFC 9068). Throws `temporarily_unavailable` while no key signs. */
   accessToken(authorization: Authorization, target: Target): Promise<AccessToken>;
   /** Issues an ID token (OpenID Connect Core §2) for the person behind an authorization. */
-  idToken(authorization: Authorization, behind: NonNullable<Authorization['behind']>): Promise<string>;
+  idToken(authorization: Authorization, behind: Behind): Promise<string>;
+  /** Issues the refresh token of a generation (`rt+jwt`). */
+  refreshToken(authorization: Authorization, behind: Behind, refresh: NonNullable<Behind['refresh']>): Promise<string>;
   /** Issues a logout token (OpenID Connect Back-Channel Logout §2.4). */
   logoutToken(signOut: SignOut): Promise<string>;
 }
@@ -49,6 +51,9 @@ export interface MintOptions {
 const idTokenTtl: Seconds = 600;
 
 const logoutTokenTtl: Seconds = 120;
+
+/** Only we verify them, so the quickest to sign. */
+const refreshTokenAlg = 'ES256';
 
 export function createMint({ issuer, keyring, accessTokenTtl, permissionsOf, now }: MintOptions): Mint {
   function audience({ resource, scope }: Target): string | string[] {
@@ -99,6 +104,20 @@ export function createMint({ issuer, keyring, accessTokenTtl, permissionsOf, now
         sid: grant.sid ?? undefined,
       });
       return keyring.sign(client.idTokenAlg, 'JWT', claims);
+    },
+
+    async refreshToken({ client, subject }, { grant }, { generation, expiresAt }) {
+      const claims = refreshTokenPayload({
+        iss: issuer,
+        aud: issuer,
+        sub: subject,
+        client_id: client.id,
+        iat: now(),
+        exp: expiresAt,
+        gid: grant.id,
+        gen: generation,
+      });
+      return keyring.sign(refreshTokenAlg, 'rt+jwt', claims);
     },
 
     async logoutToken({ clientId, alg, subject, sid }) {

@@ -4,7 +4,7 @@ import type { Keyring } from '../keys/keyring.ts';
 import { ProtocolError } from '../protocol/error.ts';
 import type { SigningKey } from '../protocol/signing-key.ts';
 import type { NumericDate, Seconds } from '../protocol/time.ts';
-import type { AccessTokenClaims, IdTokenClaims } from './claims.ts';
+import type { AccessTokenClaims, IdTokenClaims, RefreshTokenClaims } from './claims.ts';
 import type { Denylist } from './denylist.ts';
 
 export interface TokenReader {
@@ -13,6 +13,8 @@ export interface TokenReader {
    * expired, revoked, for others alone, or none of ours.
    */
   accessToken(text: string): Promise<AccessTokenClaims>;
+  /** The claims of a refresh token; undefined for one that is expired, by a revoked key, or none of ours. */
+  refreshToken(text: string): Promise<RefreshTokenClaims | undefined>;
   /** The claims of an ID token of ours, expired or not; undefined for any other text. */
   idTokenHint(text: string): Promise<IdTokenClaims | undefined>;
 }
@@ -59,8 +61,14 @@ export function createTokenReader({ issuer, keyring, denylist, now }: TokenReade
         now() < claims.exp &&
         claims.iat <= now() + tolerance &&
         !denylist.isVoid({ ...claims, kid: found.key.kid });
-      if (!good) throw new ProtocolError('invalid_token', 'the access token is expired, revoked or not for this service');
+      if (!good)
+        throw new ProtocolError('invalid_token', 'the access token is expired, revoked or not for this service');
       return claims;
+    },
+
+    async refreshToken(text) {
+      const claims = (await read(text, 'rt+jwt'))?.claims as RefreshTokenClaims | undefined;
+      return claims?.iss === issuer && claims.aud === issuer && now() < claims.exp ? claims : undefined;
     },
 
     async idTokenHint(text) {

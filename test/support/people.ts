@@ -86,9 +86,10 @@ export async function obtainTokens(
   client: { id: string; basic: string },
   values: Record<string, string | undefined> = {},
   browser = createBrowser(issuer),
+  email = 'ada@example.org',
 ): Promise<Answer & { code: string; verifier: string }> {
   const { verifier, challenge } = newVerifier();
-  const { left } = await signIn(browser, authorizePath(client.id, challenge, values));
+  const { left } = await signIn(browser, authorizePath(client.id, challenge, values), { email });
   const code = left?.searchParams.get('code') ?? '';
   return { ...(await redeem(issuer, client, code, verifier)), code, verifier };
 }

@@ -35,25 +35,31 @@ export function tokenEndpoint(services: TokenEndpointServices): Endpoint {
       grant_types_supported: [...grantTypes.keys()],
       token_endpoint_auth_methods_supported: [...clientAuthMethods],
     }),
-    async handle(request, reply) {
-      const form = requireForm(request);
+    async handle(message, reply) {
+      const form = requireForm(message);
       const name = form.get('grant_type');
       if (name === undefined) throw new ProtocolError('invalid_request', 'grant_type is missing');
       const grantType = grantTypes.get(name);
       if (grantType === undefined) throw new ProtocolError('unsupported_grant_type', 'no such grant type here');
 
-      const client = await authenticator.authenticate(requireOneAuthorization(request), form, now());
+      const client = await authenticator.authenticate(requireOneAuthorization(message), form, now());
       if (!client.grantTypes.includes(grantType.name)) {
         throw new ProtocolError('unauthorized_client', 'the client is not registered for this grant type');
       }
-      const authorization = await grantType.redeem({ client, parameter: form.get, now: now() }, grantServices);
+      const request = { client, parameter: form.get, now: now() };
       const asked = { scope: form.get('scope'), resources: form.all('resource') };
+      if (asked.scope !== undefined || asked.resources.length > 0) {
+        const preview = await grantType.preview?.(request, grantServices);
+        if (preview !== undefined) narrow(preview, asked, registry.resource);
+      }
+      const authorization = await grantType.redeem(request, grantServices);
       const target = narrow(authorization, asked, registry.resource);
       const issued = await mint.accessToken(authorization, target);
 
       const { behind } = authorization;
       const identity = behind !== undefined && target.scope.includes('openid');
       const idToken = identity ? await mint.idToken(authorization, behind) : undefined;
+      const refresh = behind?.refresh && (await mint.refreshToken(authorization, behind, behind.refresh));
 
       const aud = target.resource?.identifier;
       log.info({ client: client.id, grant: name, sub: behind?.grant.userId, aud, jti: issued.jti }, 'token issued');
@@ -63,6 +69,7 @@ export function tokenEndpoint(services: TokenEndpointServices): Endpoint {
         expires_in: issued.expiresIn,
         ...(issued.scope !== '' && { scope: issued.scope }),
         ...(idToken !== undefined && { id_token: idToken }),
+        ...(refresh !== undefined && { refresh_token: refresh }),
       });
     },
   };
