@@ -79,6 +79,7 @@ body {
 h1, h2, p, ul, dl, dd, form { margin: 0; padding: 0; }
 h1 { font-size: 1.625rem; line-height: 1.25; font-weight: 650; letter-spacing: -.015em; text-wrap: balance; }
 h2 { font-size: 1.125rem; line-height: 1.35; font-weight: 650; letter-spacing: -.005em; }
+p { text-wrap: pretty; }
 ul { list-style: none; }
 strong { font-weight: 600; }
 code { font: .875em/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; background: var(--page); border: 1px solid var(--line); border-radius: .375rem; padding: .05em .35em; }
