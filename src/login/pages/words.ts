@@ -94,16 +94,16 @@ export interface AskedScope {
 }
 
 /** The scopes of OpenID Connect (Core §5.4, §11). */
-const identity: Record<string, string> = {
-  openid: 'Know who you are',
-  profile: 'See your name',
-  email: 'See your email address',
-  offline_access: 'Keep this access while you are away, until you withdraw it',
-};
+const identity = new Map([
+  ['openid', 'Know who you are'],
+  ['profile', 'See your name'],
+  ['email', 'See your email address'],
+  ['offline_access', 'Keep this access while you are away, until you withdraw it'],
+]);
 
 /** What a scope means to a person; its token, where nobody has said. */
 export function scopeInWords({ token, description }: AskedScope): Html {
-  const words = identity[token] ?? (description?.trim() || undefined);
+  const words = identity.get(token) ?? (description?.trim() || undefined);
   return words === undefined ? html`<code>${token}</code>` : html`<bdi>${words}</bdi>`;
 }
 
