@@ -3,6 +3,7 @@ import { InvalidArgumentError } from 'commander';
 import { algorithms } from '../../src/crypto/algorithms.ts';
 import { grantTypes } from '../../src/grants/index.ts';
 import { clientAuthMethods } from '../../src/protocol/client.ts';
+import { isRegistrableRedirectUri, isRegistrableWebUri } from '../../src/protocol/redirect-uri.ts';
 import { isResourceIndicator } from '../../src/protocol/resource-indicator.ts';
 import { isScopeToken } from '../../src/protocol/scope.ts';
 import type { Seconds } from '../../src/protocol/time.ts';
@@ -31,6 +32,11 @@ export function once<T>(parse: (text: string) => T): (text: string, before: T | 
   };
 }
 
+/** A parser for one of a few words. */
+export function choiceArgument(...names: string[]): (text: string) => string {
+  return oneOf(names);
+}
+
 function oneOf(names: Iterable<string>): (text: string) => string {
   const allowed = [...names];
   return (text) => {
@@ -42,6 +48,32 @@ function oneOf(names: Iterable<string>): (text: string) => string {
 export const algArgument = oneOf(algorithms.keys());
 export const grantArgument = oneOf(grantTypes.keys());
 export const authArgument = oneOf(clientAuthMethods);
+
+/** A redirect URI (RFC 6749 §3.1.2, RFC 8252 §7). */
+export function redirectUriArgument(text: string): string {
+  if (isRegistrableRedirectUri(text)) return text;
+  throw new InvalidArgumentError(
+    'It must be an https URI, an http one on this machine, or one of an app (com.example.app:/path), without a fragment.',
+  );
+}
+
+/** A URI that we call ourselves. */
+export function webUriArgument(text: string): string {
+  if (isRegistrableWebUri(text)) return text;
+  throw new InvalidArgumentError('It must be an https URI, or an http one on this machine, without a fragment.');
+}
+
+/** A web origin, as browsers write it. */
+export function originArgument(text: string): string {
+  if (isRegistrableWebUri(text) && new URL(text).origin === text) return text;
+  throw new InvalidArgumentError('It must be a web origin such as https://app.example, without a path.');
+}
+
+/** A domain for cookies: at least two labels, so that it is nobody's top-level domain. */
+export function domainArgument(text: string): string {
+  if (text.length <= 253 && /^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$/.test(text)) return text;
+  throw new InvalidArgumentError('It must be a domain such as example.org, in small letters.');
+}
 
 /** An audience URI (RFC 8707 §2). */
 export function audienceArgument(text: string): string {

@@ -1,32 +1,14 @@
 import type { Command } from 'commander';
 import { digestSecret, newId, newSecret } from '../../src/crypto/handle.ts';
-import { type Client, type ClientAuthMethod, clientDefaults } from '../../src/protocol/client.ts';
+import { type Client, clientDefaults } from '../../src/protocol/client.ts';
 import { addClient, type ClientChange, listClients, updateClient } from '../../src/store/client.ts';
 import type { Database } from '../../src/store/database.ts';
 import { listResources } from '../../src/store/resource.ts';
-import {
-  audienceArgument,
-  authArgument,
-  each,
-  grantArgument,
-  nameArgument,
-  once,
-  scopeArgument,
-  secondsArgument,
-} from './arguments.ts';
+import { nameArgument, once, secondsArgument } from './arguments.ts';
+import { type ClientOptions, requireConsistent, toClientChange, withClientOptions } from './client-options.ts';
 import { type Context, withDatabase } from './context.ts';
 import { mistake } from './failure.ts';
 import { facts, instant, print, table } from './output.ts';
-
-interface ClientOptions {
-  name?: string;
-  grant?: string[];
-  audience?: string[];
-  scope?: string[];
-  auth?: ClientAuthMethod;
-  overlap?: number;
-  json?: true;
-}
 
 /** How many clients a list reads at a time. */
 const pageSize = 500;
@@ -36,26 +18,20 @@ const longestOverlap = 30 * 86_400;
 export function addClientCommands(program: Command): void {
   const client = program.command('client').description('OAuth clients: the applications that ask for tokens');
 
-  withOptions(client.command('add').description('add a client; its secret is shown once'))
+  withClientOptions(client.command('add').description('add a client; its secret is shown once'))
     .argument('<name>', 'its name, for people', nameArgument)
     .action(async (name: string, options: ClientOptions) => {
       if (options.grant === undefined) throw mistake('a client needs a grant type: give --grant');
       const secret = newSecret('ktcs');
-      const added: Client = {
-        ...clientDefaults,
-        id: newId('client'),
-        name,
-        authMethod: options.auth ?? 'client_secret_basic',
-        secretDigests: [digestSecret(secret)],
-        grantTypes: [...new Set(options.grant)],
-        scopes: [...new Set(options.scope)],
-        resources: [...new Set(options.audience)],
-      };
-      await withDatabase(async ({ database }) => {
-        await requireConsistent(database, added);
-        await addClient(database, added);
+      const described = { ...clientDefaults, id: newId('client'), name, ...toClientChange(options) };
+      const secretDigests = described.authMethod === 'none' ? [] : [digestSecret(secret)];
+      const added: Client = { ...described, secretDigests };
+      await withDatabase(async (context) => {
+        await requireConsistentWith(context, added);
+        await addClient(context.database, added);
       });
-      showWithSecret(options, added, secret);
+      if (added.authMethod === 'none') show(options, added);
+      else showWithSecret(options, added, secret);
     });
 
   client
@@ -81,24 +57,20 @@ export function addClientCommands(program: Command): void {
       );
     });
 
-  withOptions(client.command('update').description('change a client; lists that are given replace the old ones'))
+  withClientOptions(client.command('update').description('change a client; lists that are given replace the old ones'))
     .argument('<client-id>')
     .option('--name <name>', 'its name, for people', once(nameArgument))
     .action(async (id: string, options: ClientOptions) => {
-      const { name, grant, audience, scope, auth } = options;
-      const change = {
-        ...(name !== undefined && { name }),
-        ...(grant !== undefined && { grantTypes: [...new Set(grant)] }),
-        ...(audience !== undefined && { resources: [...new Set(audience)] }),
-        ...(scope !== undefined && { scopes: [...new Set(scope)] }),
-        ...(auth !== undefined && { authMethod: auth }),
-      };
+      const change = toClientChange(options);
       if (Object.keys(change).length === 0) throw mistake('nothing to change: see keyturn client update --help');
       show(
         options,
-        await update(id, async (before, { database }) => {
+        await update(id, async (before, context) => {
           const after = { ...before, ...change };
-          await requireConsistent(database, after);
+          if (after.authMethod !== 'none' && after.secretDigests.length === 0) {
+            throw mistake('the client has no secret: add a new one instead of changing how it authenticates');
+          }
+          await requireConsistentWith(context, after);
           return after;
         }),
       );
@@ -135,28 +107,18 @@ export function addClientCommands(program: Command): void {
     .action(async (id: string, options: ClientOptions) => {
       const secret = newSecret('ktcs');
       const overlap = options.overlap ?? 0;
-      const updated = await update(id, async (before, { now }) => ({
-        secretDigests: [digestSecret(secret), ...before.secretDigests.slice(0, overlap > 0 ? 1 : 0)],
-        previousSecretExpiresAt: overlap > 0 ? now + overlap : null,
-      }));
+      const updated = await update(id, async (before, { now }) => {
+        if (before.authMethod === 'none') throw mistake('a public client has no secret');
+        return {
+          secretDigests: [digestSecret(secret), ...before.secretDigests.slice(0, overlap > 0 ? 1 : 0)],
+          previousSecretExpiresAt: overlap > 0 ? now + overlap : null,
+        };
+      });
       const until = updated.previousSecretExpiresAt;
       showWithSecret(options, updated, secret, [
         until === null ? 'The secret before it is void.' : `The secret before it stays good until ${instant(until)}.`,
       ]);
     });
-}
-
-function withOptions(command: Command): Command {
-  return command
-    .option('--grant <type>', 'a grant type it may use; repeatable', each(grantArgument))
-    .option(
-      '--audience <audience-uri>',
-      'a resource service it may ask tokens for, the default first; repeatable',
-      each(audienceArgument),
-    )
-    .option('--scope <scope>', 'a scope it may have; repeatable', each(scopeArgument))
-    .option('--auth <method>', 'how it authenticates (client_secret_basic if not given)', once(authArgument))
-    .option('--json', 'print JSON');
 }
 
 async function update(
@@ -170,24 +132,9 @@ async function update(
   });
 }
 
-/** A client that could never get a token is a slip of the hand, so it is refused. */
-async function requireConsistent(database: Database, client: Client): Promise<void> {
-  const known = new Map((await listResources(database)).map((resource) => [resource.identifier, resource]));
-  for (const audience of client.resources) {
-    if (!known.has(audience))
-      throw mistake(`there is no resource service ${audience}: keyturn resource add ${audience}`);
-  }
-  if (client.grantTypes.includes('client_credentials')) {
-    if (client.resources.length === 0)
-      throw mistake('a client with client_credentials needs an audience: give --audience');
-    if (client.authMethod === 'none')
-      throw mistake('a public client has no credentials of its own: not with client_credentials');
-  }
-  for (const scope of client.scopes) {
-    if (!client.resources.some((audience) => Object.hasOwn(known.get(audience)?.scopes ?? {}, scope))) {
-      throw mistake(`no audience of the client knows the scope ${scope}`);
-    }
-  }
+async function requireConsistentWith({ database, config }: Context, client: Client): Promise<void> {
+  const resources = await listResources(database);
+  requireConsistent(client, new Map(resources.map((resource) => [resource.identifier, resource])), config.issuer);
 }
 
 async function readAll(database: Database): Promise<Client[]> {
@@ -216,18 +163,25 @@ function showWithSecret(options: ClientOptions, client: Client, secret: string, 
 }
 
 function toWords(client: Client): Record<string, string> {
+  const lists: Record<string, readonly string[]> = {
+    grants: client.grantTypes,
+    audiences: client.resources,
+    scopes: client.scopes,
+    'returns to': client.redirectUris,
+    origins: client.origins,
+    serves: client.serves,
+  };
+  const given = Object.entries(lists).filter(([, list]) => list.length > 0);
   return {
     client_id: client.id,
     name: client.name,
-    grants: client.grantTypes.join(' '),
-    audiences: client.resources.join(' ') || 'none',
-    scopes: client.scopes.join(' ') || 'none',
-    authenticates: client.authMethod,
+    ...Object.fromEntries(given.map(([name, list]) => [name, list.join(' ')])),
+    authenticates: client.authMethod === 'none' ? 'not: it is public' : client.authMethod,
     state: client.disabledAt === null ? 'enabled' : `disabled since ${instant(client.disabledAt)}`,
   };
 }
 
-/** In the words of client metadata (RFC 7591 §2) where it has them. */
+/** In the words of client metadata (RFC 7591 §2, OpenID Connect) where it has them. */
 function toDocument(client: Client): { client_id: string } & Record<string, unknown> {
   return {
     client_id: client.id,
@@ -235,7 +189,18 @@ function toDocument(client: Client): { client_id: string } & Record<string, unkn
     grant_types: client.grantTypes,
     audiences: client.resources,
     scope: client.scopes.join(' '),
+    redirect_uris: client.redirectUris,
+    post_logout_redirect_uris: client.postLogoutRedirectUris,
+    backchannel_logout_uri: client.backchannelLogoutUri,
+    origins: client.origins,
+    serves: client.serves,
     token_endpoint_auth_method: client.authMethod,
+    id_token_signed_response_alg: client.idTokenAlg,
+    pkce_required: client.pkceRequired,
+    refresh_rotates: client.refreshRotates,
+    skip_consent: client.skipConsent,
+    first_party: client.firstParty,
+    cookie_domain: client.cookieDomain,
     previous_secret_expires_at: client.previousSecretExpiresAt,
     disabled_at: client.disabledAt,
   };
