@@ -1,0 +1,168 @@
+import { t as file, type Test, test } from 'tap';
+import { scheduleOf } from '../src/keys/lifecycle.ts';
+import { emptyDatabase, freshDatabase } from './support/database.ts';
+import { startIssuer } from './support/issuer.ts';
+import { type Ended, keyturn } from './support/process.ts';
+import { execute, withDatabase } from './support/run.ts';
+
+type Keys = (...args: string[]) => Promise<Ended>;
+
+interface Row extends Record<string, unknown> {
+  kid: string;
+  alg: string;
+  created: number;
+  signsFrom: number;
+}
+
+/** A database with the keys of a first start, whose issuer has ended: nothing changes there but by commands. */
+const { databaseUrl: made, app } = await startIssuer(file);
+await app.close();
+const { lead } = scheduleOf({ signFor: 0, jwksMaxAge: 600, longestTokenTtl: 600, longestGrant: 0 });
+
+/** A copy of it. */
+async function withKeys(t: Test): Promise<{ url: string; run: Keys }> {
+  const { url } = await emptyDatabase(t);
+  const name = new URL(url).pathname.slice(1);
+  const elsewhere = withDatabase(url, 'postgres');
+  await execute(elsewhere, `DROP DATABASE ${name}`);
+  await execute(elsewhere, `CREATE DATABASE ${name} TEMPLATE ${new URL(made).pathname.slice(1)}`);
+  const run = (...args: string[]) => keyturn({ DATABASE_URL: url }, 'keys', ...args);
+  return { url, run };
+}
+
+/** Every column of every key, the older of each algorithm first. */
+async function rows(url: string): Promise<Row[]> {
+  const found = await execute(
+    url,
+    `SELECT *, extract(epoch FROM created_at)::float8 AS created, extract(epoch FROM signs_from)::float8 AS "signsFrom"
+     FROM signing_key ORDER BY alg, signs_from`,
+  );
+  return found as Row[];
+}
+
+/** What differs between the rows before and after, by kid. */
+function changes(before: Row[], after: Row[]): Record<string, string[]> {
+  const changed = after.map((row) => {
+    const old = before.find(({ kid }) => kid === row.kid);
+    const columns = Object.keys(row).filter((name) => JSON.stringify(row[name]) !== JSON.stringify(old?.[name]));
+    return [row.kid, columns] as const;
+  });
+  return Object.fromEntries(changed.filter(([, columns]) => columns.length > 0));
+}
+
+test('keys list shows each key with its phase and times', async (t) => {
+  const { url, run } = await withKeys(t);
+  const words = await run('list');
+  t.equal(words.code, 0);
+  const [head, ...lines] = words.stdout.trimEnd().split('\n');
+  t.match(head, /^ALG +PHASE +SIGNS FROM +SIGNS UNTIL +PUBLISHED UNTIL +KID$/);
+  t.equal(lines.length, 4);
+  t.equal(
+    lines.filter((line) => /^[ER]S256 {2}standby, signs in 29 d 23 h +\S+Z +- +- +[\w-]{43}$/.test(line)).length,
+    2,
+  );
+  t.equal(lines.filter((line) => /^[ER]S256 {2}signing +\S+Z +\S+Z +\S+Z +[\w-]{43}$/.test(line)).length, 2);
+
+  const [signer, standby] = await rows(url);
+  const [, first] = JSON.parse((await run('list', '--json')).stdout);
+  t.same(first, {
+    kid: signer?.kid,
+    alg: 'ES256',
+    phase: 'signing',
+    published_from: signer?.created,
+    signs_from: signer?.signsFrom,
+    signs_until: standby?.signsFrom,
+    published_until: first.published_until,
+  });
+
+  const none = (await freshDatabase(t)).url;
+  t.match(await keyturn({ DATABASE_URL: none }, 'keys', 'list'), { code: 0, stdout: /^no keys yet/ });
+});
+
+test('keys rotate says first what it would do, then brings the standbys forward to when every cache knows them', async (t) => {
+  const { url, run } = await withKeys(t);
+  const before = await rows(url);
+  const [signer, standby] = before as [Row, Row];
+  const trial = await run('rotate', '--dry-run');
+  t.equal(trial.code, 0);
+  t.match(
+    trial.stdout,
+    new RegExp(`^ES256: ${standby.kid} would start to sign at \\S+Z \\(in (19 min \\d+ s|20 min( \\d+ s)?)\\)$`, 'm'),
+  );
+  t.match(trial.stdout, /not sooner, because until then some cache may hold a JWKS without it/);
+  t.match(trial.stdout, `${signer.kid} signs until then, and is published until `);
+  t.same(await rows(url), before, 'a dry run does nothing');
+
+  const outcomes = JSON.parse((await run('rotate', '--json')).stdout);
+  const after = await rows(url);
+  const standbys = before.filter((_, index) => index % 2 === 1);
+  t.same(changes(before, after), Object.fromEntries(standbys.map(({ kid }) => [kid, ['signs_from', 'signsFrom']])));
+  t.same(
+    outcomes,
+    ['ES256', 'RS256'].map((alg, index) => ({
+      alg,
+      signer: before[2 * index]?.kid,
+      standby: standbys[index]?.kid,
+      signs_from: (standbys[index]?.created ?? 0) + lead,
+      changed: true,
+    })),
+  );
+  for (const { kid, created, signsFrom } of after.filter(({ kid }) => standbys.some((key) => key.kid === kid))) {
+    t.equal(signsFrom, created + lead, kid);
+  }
+
+  const again = await run('rotate');
+  t.equal(again.code, 0);
+  t.match(again.stdout, /as it was already going to; nothing was changed/);
+  t.same(await rows(url), after);
+});
+
+test('keys rotate --now starts the standby at once, of one algorithm where that is asked', async (t) => {
+  const { url, run } = await withKeys(t);
+  const before = await rows(url);
+  const [signer, standby] = before as [Row, Row];
+  const rotated = await run('rotate', '--now', '--alg', 'ES256');
+  t.equal(rotated.code, 0);
+  t.match(rotated.stdout, `ES256: ${standby.kid} starts to sign now\n`);
+  t.match(rotated.stdout, /some caches may hold a JWKS without it until /);
+  t.notMatch(rotated.stdout, 'RS256');
+  const after = await rows(url);
+  t.same(changes(before, after), { [standby.kid]: ['signs_from', 'signsFrom'] });
+  t.same(await phases(run), { [standby.kid]: 'signing', [signer.kid]: 'retired' });
+
+  const hasty = await run('rotate', '--now');
+  t.equal(hasty.code, 1, 'no server runs that would have made the next standby');
+  t.match(hasty.stdout, /^ES256: no standby is published$/m);
+  t.match(hasty.stdout, /^RS256: \S+ starts to sign now$/m);
+  t.equal(hasty.stderr, 'keyturn: no standby is published yet: a running server makes one within seconds; try again\n');
+});
+
+/** The phases of the ES256 keys. */
+async function phases(run: Keys): Promise<Record<string, string>> {
+  const keys: { kid: string; alg: string; phase: string }[] = JSON.parse((await run('list', '--json')).stdout);
+  return Object.fromEntries(keys.filter(({ alg }) => alg === 'ES256').map(({ kid, phase }) => [kid, phase]));
+}
+
+test('keys revoke withdraws a key for good, and its standby signs at once', async (t) => {
+  const { url, run } = await withKeys(t);
+  const before = await rows(url);
+  const [signer, standby] = before as [Row, Row];
+  const revoked = await run('revoke', signer.kid);
+  t.equal(revoked.code, 0);
+  t.match(
+    revoked.stdout,
+    `${signer.kid} is revoked: it no longer signs, and the JWKS no longer shows it.\n${standby.kid} signs from now on.\n`,
+  );
+  t.match(revoked.stdout, 'within 10 min.');
+  const after = await rows(url);
+  t.same(changes(before, after), {
+    [signer.kid]: ['sealed_private_jwk', 'revoked_at'],
+    [standby.kid]: ['signs_from', 'signsFrom'],
+  });
+  t.equal(after.find(({ kid }) => kid === signer.kid)?.sealed_private_jwk, null, 'its private half is erased');
+  t.same(await phases(run), { [standby.kid]: 'signing', [signer.kid]: 'revoked' });
+
+  const again = await run('revoke', signer.kid, '--json');
+  t.same(JSON.parse(again.stdout), { kid: signer.kid, already_revoked: true, successor: null });
+  t.same(await rows(url), after);
+});
