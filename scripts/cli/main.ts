@@ -5,7 +5,9 @@ import { Failure } from './failure.ts';
 import { addKeyCommands } from './keys.ts';
 import { complaint } from './output.ts';
 import { addResourceCommands } from './resource.ts';
+import { addRoleCommands } from './role.ts';
 import { addTokenCommands } from './token.ts';
+import { addUserCommands } from './user.ts';
 
 const program = new Command('keyturn')
   .description('administers a Keyturn issuer; reads the same environment and .env as the server')
@@ -13,7 +15,15 @@ const program = new Command('keyturn')
   .configureOutput({ outputError: (line, write) => write(complaint(line)) })
   .showSuggestionAfterError(true);
 
-for (const add of [addResourceCommands, addClientCommands, addKeyCommands, addTokenCommands]) add(program);
+const groups = [
+  addResourceCommands,
+  addClientCommands,
+  addUserCommands,
+  addRoleCommands,
+  addKeyCommands,
+  addTokenCommands,
+];
+for (const add of groups) add(program);
 
 // Whoever reads only the first lines of a list has had enough: no reason to complain.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
