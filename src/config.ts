@@ -4,17 +4,20 @@
  */
 import { parseEnv } from 'node:util';
 import {
+  cssColor,
   databaseUrl,
   folder,
   issuerUrl,
   type Kind,
   listenAddress,
   oneOf,
+  pictureFile,
   proxies,
   quoted,
   refuse,
   seconds,
   wholeNumber,
+  words,
 } from './config/kinds.ts';
 import { malformedLines, misspelt } from './config/spelling.ts';
 
@@ -58,6 +61,12 @@ export const settings = {
   jwksMaxAge: { name: 'JWKS_MAX_AGE', default: '600', ...seconds(1, 86_400) },
   /** Addresses and ranges of the proxies whose `X-Forwarded-For` is believed; empty for none. */
   trustProxy: { name: 'TRUST_PROXY', default: '', ...proxies },
+  /** Whose pages people see: a name. */
+  brandName: { name: 'BRAND_NAME', default: 'Keyturn', ...words(60) },
+  /** The colour of buttons and marks; what is read by it is made dark or light enough. */
+  brandColor: { name: 'BRAND_COLOR', default: '0f6b5c', ...cssColor },
+  /** Absolute path of the picture shown in place of the name; undefined for none. */
+  brandLogo: { name: 'BRAND_LOGO', default: '', ...pictureFile },
 } as const satisfies Record<string, Setting<unknown>>;
 
 /** The whole configuration, frozen. Durations in seconds. */

@@ -42,6 +42,9 @@ const defaults: Config = {
   keySignFor: 2_592_000,
   jwksMaxAge: 600,
   trustProxy: [],
+  brandName: 'Keyturn',
+  brandColor: '#0f6b5c',
+  brandLogo: undefined,
 };
 
 test('an empty environment gives the defaults, frozen', async (t) => {
@@ -75,6 +78,7 @@ test('an allowed value is taken', async (t) => {
     ],
     ['databaseUrl', 'postgresql://u:p@/d?host=/run postgresql:///d?host=/run postgresql://u:p@%2Frun%2Fpostgresql/d'],
     ['logLevel', 'fatal error warn info debug trace silent'],
+    ['brandLogo', '/srv/logo.svg /srv/a.b/logo.PNG'],
   ];
   for (const [field, texts] of asGiven) {
     for (const text of texts.split(' ')) t.equal(read(field, text), text, `${field}: ${text}`);
@@ -86,6 +90,8 @@ test('an allowed value is taken', async (t) => {
     ['accessTokenTtl', '86400', 86_400],
     ['dataDir', '../elsewhere/', '/srv/elsewhere'],
     ['keysDir', '/run/secrets/clés de Zoë', '/run/secrets/clés de Zoë'],
+    ['brandName', `Zoë & Söhne "<b>"`, `Zoë & Söhne "<b>"`],
+    ['brandColor', '#FA0', '#ffaa00'],
     ['trustProxy', 'loopback', ['loopback']],
     ['trustProxy', '10.0.0.0/8, 2001:db8::/32,::1', ['10.0.0.0/8', '2001:db8::/32', '::1']],
   ];
@@ -117,6 +123,8 @@ test('another value is refused with what was given, why, and what is allowed', a
     ['host', 'http://localhost localhost:3000 [::1] 256.0.0.1 -a a..b x86_64-conda-linux-gnu'],
     ['port', '65536 -1 +5 1.5 1e3 0x10 0080 1_000 ٣ Infinity'],
     ['logLevel', 'INFO verbose'],
+    ['brandColor', 'red #12 1234 #12345g ##123456 #0f6b5cff rgb(0,0,0)'],
+    ['brandLogo', 'logo logo.gif https://a.example/logo logo.svg.txt', ' (it does not end in .svg or .png)'],
     ['accessTokenTtl', '9 86401 10m'],
     ['jwksMaxAge', '0'],
     ['refreshGrace', '61'],
@@ -149,6 +157,8 @@ test('another value is refused with what was given, why, and what is allowed', a
     ['port', '\u202e3000\u2028', spaces, '"\\u{202e}3000\\u{2028}"'],
     ['dataDir', 'da\0ta', spaces, '"da\\u0000ta"'],
     ['dataDir', '~/data', ' (~ is not expanded here)'],
+    ['brandLogo', '~/logo.svg', ' (~ is not expanded here)'],
+    ['brandName', 'x'.repeat(61), ''],
     ['trustProxy', '1', ' ("1" is neither)'],
     ['trustProxy', '10.0.0.1,,10.0.0.2', ' ("" is neither)'],
     ['trustProxy', '10.0.0.0/33', ' ("10.0.0.0/33" is neither)'],
@@ -210,6 +220,8 @@ test('a line of .env that would be skipped is a mistake, and not shown', async (
   const line = (number: number) => `.env: line ${number} is neither NAME=value nor a comment (beginning with #)`;
   t.same(mistakesIn({}, 'A="1\n2"\nPORT 4000\nHOST=localhost'), [line(3)]);
   t.same(mistakesIn({}, 'postgres://root:hunter2@db/shop?sslmode=require\n\nPORT: 3000'), [line(1), line(3)]);
+  const comment = '.env: line 2 has a value that begins with #, which needs quotes: unquoted it is a comment';
+  t.same(mistakesIn({}, 'A=""#b\nSECRET=#hunter2\nBRAND_COLOR="#0f6b5c"#b\nPORT= #b\n#A=#b\nB="\n#b"#b'), [comment]);
 });
 
 test('a misspelt setting is a mistake while the setting itself is not set', async (t) => {

@@ -69,6 +69,34 @@ export const folder: Kind<string> = {
   parse: (text, cwd) => (text.startsWith('~') ? refuse('~ is not expanded here') : allow(resolve(cwd, text))),
 };
 
+/** A picture's path, absolute; undefined for none. */
+export const pictureFile: Kind<string | undefined> = {
+  allowed:
+    'a path of an SVG or PNG file, absolute or relative to the folder the server is started in; nothing for none',
+  parse(text, cwd) {
+    if (text === '') return allow(undefined);
+    return /\.(?:svg|png)$/i.test(text) ? folder.parse(text, cwd) : refuse('it does not end in .svg or .png');
+  },
+};
+
+/** Words that people read, on one line. */
+export function words(most: number): Kind<string> {
+  return {
+    allowed: `at most ${most} characters`,
+    parse: (text) => (text.length <= most ? allow(text) : refuse()),
+  };
+}
+
+/** A colour, as `#` and six small hexadecimal digits. In a .env file what follows an unquoted # is a comment. */
+export const cssColor: Kind<`#${string}`> = {
+  allowed: 'a colour as three or six hexadecimal digits, such as 0f6b5c, with or without a # before them',
+  parse(text) {
+    const digits = /^#?([\da-f]{3}|[\da-f]{6})$/i.exec(text)?.[1]?.toLowerCase();
+    if (digits === undefined) return refuse();
+    return allow<`#${string}`>(`#${digits.length === 3 ? digits.replace(/./g, '$&$&') : digits}`);
+  },
+};
+
 const LABEL = '[a-z\\d](?:[a-z\\d-]{0,61}[a-z\\d])?';
 const HOST_NAME = new RegExp(`^(?:${LABEL}\\.)*(?!\\d+$)${LABEL}$`, 'i');
 

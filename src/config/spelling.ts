@@ -40,11 +40,15 @@ export function misspelt(given: ReadonlyMap<string, string>, settings: readonly 
 
 /**
  * One mistake for each line of a .env text that is neither blank, a comment nor `NAME=value`. parseEnv of node:util
- * skips such a line, and on Node 20 the setting on the next line with it.
+ * skips such a line, and on Node 20 the setting on the next line with it. It also takes `NAME=#0f6b5c` for a comment
+ * after nothing, so that the default would stand in silence.
  */
 export function malformedLines(dotenv: string): string[] {
-  const withoutQuoted = dotenv.replace(/=[^\S\n]*(["'`])[\s\S]*?\1/g, (value) => `=${value.replace(/[^\n]/g, '')}`);
+  const withoutQuoted = dotenv.replace(/=[^\S\n]*(["'`])[\s\S]*?\1/g, (value) => `=_${value.replace(/[^\n]/g, '')}`);
   return withoutQuoted.split(/\r?\n/).flatMap((line, index) => {
+    if (/^\s*(?:export\s+)?[\w.-]+\s*=#\S/.test(line)) {
+      return [`.env: line ${index + 1} has a value that begins with #, which needs quotes: unquoted it is a comment`];
+    }
     if (/^\s*(?:#.*|(?:export\s+)?[\w.-]+\s*=.*)?$/s.test(line)) return [];
     return [`.env: line ${index + 1} is neither NAME=value nor a comment (beginning with #)`];
   });
