@@ -7,6 +7,9 @@ const printable = /^[\x21-\x7e]+$/;
 const unwise = /["\\<>^`{|}]/;
 const maxLength = 2_000;
 
+/** In a path: dot segments, and what becomes one where somebody on the way decodes it: `.`, `/`, `\`, controls. */
+const unsteady = /\/\.\.?(?:\/|$)|%(?:2e|2f|5c|[01].|7f)/i;
+
 /**
  * Whether a client may register a redirect URI (RFC 6749 §3.1.2, RFC 9700 §2.1, RFC 8252 §7): absolute, without a
  * fragment, user information or wildcard; `https:`, or `http:` on this machine, or a private-use scheme with a dot in
@@ -14,8 +17,10 @@ const maxLength = 2_000;
  */
 export function isRegistrableRedirectUri(text: string): boolean {
   if (!isPlainUri(text)) return false;
-  const { protocol, hostname, username, password } = new URL(text);
-  if (username !== '' || password !== '') return false;
+  const { href, protocol, hostname, username, password } = new URL(text);
+  // What a URL parser writes differently, somebody will compare differently.
+  if (href !== text && href !== `${text}/`) return false;
+  if (username !== '' || password !== '' || hostname.endsWith('.')) return false;
   if (protocol === 'https:') return true;
   if (protocol === 'http:') return hostname === 'localhost' || hostname === '127.0.0.1' || hostname === '[::1]';
   return /^[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+:$/.test(protocol);
@@ -28,8 +33,7 @@ export function isRegistrableWebUri(text: string): boolean {
 
 function isPlainUri(text: string): boolean {
   const plain = text.length <= maxLength && printable.test(text) && !unwise.test(text) && !/[#*]/.test(text);
-  // What a URL parser would write differently, somebody will compare differently.
-  return plain && URL.canParse(text) && !/\\|\/\.\.?(\/|$)|%2e/i.test(text);
+  return plain && URL.canParse(text) && !unsteady.test(text.replace(/\?.*/, ''));
 }
 
 /**
@@ -53,5 +57,6 @@ export function withParameters(uri: string, parameters: Readonly<Record<string, 
   const added = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) if (value !== undefined) added.append(name, value);
   if (added.size === 0) return uri;
-  return `${uri}${uri.includes('?') ? '&' : '?'}${added}`;
+  const separator = uri.includes('?') ? '&' : '?';
+  return `${uri}${/[?&]$/.test(uri) ? '' : separator}${added}`;
 }
