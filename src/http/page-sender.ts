@@ -35,10 +35,10 @@ export function createPageSender({ issuer, pages, resource }: PageSenderOptions)
 
   function pageFor(ask: Ask, retry?: { email: string; problem: SignInProblem }): Page {
     const { request, client, session, interaction, browserSecret } = ask;
-    const form = { csrf: csrfValue(browserSecret), interaction: interaction.id };
     if (ask.step === 'sign-in' || session === undefined) {
       return pages.signIn({
-        ...form,
+        csrf: csrfValue(browserSecret),
+        interaction: interaction.id,
         action: `${base}/sign-in`,
         clientName: client.name,
         email: request.loginHint ?? session?.user.email ?? '',
@@ -46,19 +46,17 @@ export function createPageSender({ issuer, pages, resource }: PageSenderOptions)
         ...retry,
       });
     }
-    const view = { ...form, clientName: client.name, user: session.user };
+    const csrf = csrfValue(browserSecret, session.id);
+    const view = { csrf, interaction: interaction.id, clientName: client.name, user: session.user };
     if (ask.step === 'choose-account') return pages.chooseAccount({ ...view, action: `${base}/choose-account` });
-    const descriptions = Object.assign({}, ...request.resources.map((identifier) => resource(identifier)?.scopes));
-    const scopes = request.scope.map((token) => ({
-      token,
-      description: (descriptions[token] as string | undefined) ?? '',
-    }));
+    const descriptions = new Map(request.resources.flatMap((name) => Object.entries(resource(name)?.scopes ?? {})));
+    const scopes = request.scope.map((token) => ({ token, description: descriptions.get(token) ?? '' }));
     return pages.consent({ ...view, action: `${base}/consent`, redirectUri: request.redirectUri, scopes });
   }
 
   return {
     send,
-    ask: (reply, ask, retry) => send(reply, 200, pageFor(ask, retry)),
+    ask: (reply, ask, retry) => send(reply, retry?.problem === 'busy' ? 503 : 200, pageFor(ask, retry)),
 
     orErrorPage: (handler) => async (request, reply) => {
       try {

@@ -116,8 +116,10 @@ function readValues(parameters: Parameters): Partial<AuthorizationRequest> {
 }
 
 function readScope(text: string | undefined, client: Client): string[] {
+  // Access while nobody is there is by refresh tokens alone: for a client without them it asks for nothing.
+  const canRefresh = client.grantTypes.includes('refresh_token');
   const asked = text === undefined ? client.scopes.filter((token) => !isIdentityScope(token)) : parseScope(text);
-  const scope = asked.filter((token) => client.scopes.includes(token));
+  const scope = asked.filter((token) => client.scopes.includes(token) && (token !== 'offline_access' || canRefresh));
   if (scope.length === 0) throw new ProtocolError('invalid_scope', 'nothing of the scope asked for can be granted');
   return scope;
 }

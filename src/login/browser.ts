@@ -19,12 +19,14 @@ export const digestBrowserSecret = digestSecret;
 
 /**
  * The value that our own forms carry: it follows from a secret in an HttpOnly cookie, so that who can make a form for
- * that browser cannot know it, and nothing needs to be kept.
+ * that browser cannot know it, and nothing needs to be kept. In a form by which a person decides something it follows
+ * from their session too: what one was shown is never confirmed by another who has signed in since.
  */
-export function csrfValue(secret: string): string {
-  return createHash('sha256').update(`csrf\0${secret}`).digest('base64url');
+export function csrfValue(secret: string, sessionId = ''): string {
+  return createHash('sha256').update(`csrf\0${secret}\0${sessionId}`).digest('base64url');
 }
 
-export function isCsrfValue(value: string | undefined, secret: string | undefined): boolean {
-  return value !== undefined && secret !== undefined && matchesDigest(value, csrfValue(secret));
+export function isCsrfValue(value: string | undefined, secret: string | undefined, sessionId = ''): boolean {
+  const known = readBrowserSecret(secret);
+  return value !== undefined && known !== undefined && matchesDigest(value, csrfValue(known, sessionId));
 }

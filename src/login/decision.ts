@@ -52,7 +52,8 @@ function mustSignIn({ request, interaction, hintedSubject, now }: Situation, ses
   if (isFresh(interaction, session)) return false;
   if (hintedSubject !== undefined && hintedSubject !== session.user.id) return true;
   if (request.prompt.includes('login')) return true;
-  return request.maxAge !== undefined && now - session.authTime > request.maxAge;
+  // In whole seconds more than maxAge may have gone by where the difference is maxAge; and 0 means always (Core §3.1.2.1).
+  return request.maxAge !== undefined && now - session.authTime >= request.maxAge;
 }
 
 function mustChoose({ request, interaction }: Situation, session: Session): boolean {

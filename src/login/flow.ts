@@ -36,6 +36,7 @@ export interface Ask {
   readonly interaction: Interaction;
   readonly request: AuthorizationRequest;
   readonly client: Client;
+  /** Undefined also where the client awaits somebody else than who is signed in. */
   readonly session: Session | undefined;
   readonly browserSecret: string;
 }
@@ -90,7 +91,7 @@ export function createFlow(options: FlowOptions): Flow {
   }
 
   /** The request of the parameters, or the way back to the client with what is wrong with it. */
-  async function readRequest(parameters: Parameters, address: ReturnAddress): Promise<AuthorizationRequest | string> {
+  function readRequest(parameters: Parameters, address: ReturnAddress): AuthorizationRequest | string {
     try {
       return readAuthorizationRequest(parameters, address);
     } catch (error) {
@@ -162,11 +163,14 @@ export function createFlow(options: FlowOptions): Flow {
     return withParameters(request.redirectUri, { code, state: request.state, iss: issuer });
   }
 
-  async function hintedSubject(request: AuthorizationRequest): Promise<string | undefined> {
-    if (request.idTokenHint === undefined) return undefined;
-    const subject = await options.subjectOf(request.idTokenHint);
-    if (subject === undefined) throw new ProtocolError('invalid_request', 'id_token_hint is not an ID token of ours');
-    return subject;
+  /** The way back to the client with an error. Whatever waited is over. */
+  async function tell(
+    request: AuthorizationRequest,
+    interaction: Interaction | undefined,
+    error: ProtocolError,
+  ): Promise<string> {
+    if (interaction !== undefined) await removeInteraction(database, interaction.id);
+    return errorAddress(request, error);
   }
 
   async function decideRequest(
@@ -175,13 +179,18 @@ export function createFlow(options: FlowOptions): Flow {
     interaction: Interaction | undefined,
     browser: Browser,
   ): Promise<Outcome> {
-    const hinted = await hintedSubject(request);
+    const hintedSubject = request.idTokenHint && (await options.subjectOf(request.idTokenHint));
+    if (request.idTokenHint !== undefined && hintedSubject === undefined) {
+      const error = new ProtocolError('invalid_request', 'id_token_hint is not an ID token of ours');
+      return { redirectTo: await tell(request, interaction, error) };
+    }
     const session = await sessions.find(browser.session, now());
     const asks = session !== undefined && !client.skipConsent;
     const remembered = asks ? ((await findConsent(database, session.user.id, client.id))?.scope ?? []) : [];
-    const decision = decide({ request, client, session, interaction, hintedSubject: hinted, remembered, now: now() });
+    const decision = decide({ request, client, session, interaction, hintedSubject, remembered, now: now() });
     if (decision.step === 'refuse') {
-      throw new ProtocolError(decision.code, 'it cannot be answered without asking the person');
+      const error = new ProtocolError(decision.code, 'it cannot be answered without asking the person again');
+      return { redirectTo: await tell(request, interaction, error) };
     }
     if (decision.step === 'answer') {
       if (interaction !== undefined && !(await removeInteraction(database, interaction.id))) {
@@ -191,7 +200,8 @@ export function createFlow(options: FlowOptions): Flow {
     }
     const secret = readBrowserSecret(browser.secret) ?? newBrowserSecret();
     const pending = interaction ?? (await begin(request, secret));
-    return { ask: { step: decision.step, interaction: pending, request, client, session, browserSecret: secret } };
+    const awaited = hintedSubject === undefined || hintedSubject === session?.user.id ? session : undefined;
+    return { ask: { ...decision, interaction: pending, request, client, session: awaited, browserSecret: secret } };
   }
 
   return {
@@ -204,19 +214,11 @@ export function createFlow(options: FlowOptions): Flow {
         return decideRequest(request, client, interaction, browser);
       }
       const address = await readReturnAddress(parameters, options.client);
-      const request = await readRequest(parameters, address);
+      const request = readRequest(parameters, address);
       if (typeof request === 'string') return { redirectTo: request };
-      try {
-        return await decideRequest(request, address.client, undefined, browser);
-      } catch (error) {
-        if (!(error instanceof ProtocolError)) throw error;
-        return { redirectTo: errorAddress(request, error) };
-      }
+      return decideRequest(request, address.client, undefined, browser);
     },
 
-    async refuse({ interaction, request }, error) {
-      await removeInteraction(database, interaction.id);
-      return errorAddress(request, error);
-    },
+    refuse: ({ interaction, request }, error) => tell(request, interaction, error),
   };
 }

@@ -24,6 +24,16 @@ export interface SignInServices extends BrowserServices {
   now(): NumericDate;
 }
 
+/** A form of ours as it came, and the browser that sent it. */
+interface OwnForm {
+  readonly form: Form;
+  readonly browser: Browser & { readonly secret: string };
+  readonly interactionId: string;
+}
+
+/** A request that waits, and who is signed in. */
+type SignedIn = Pending & { readonly session: Session; readonly browserSecret: string };
+
 /**
  * Where our own forms post to. None of them decides anything: each writes down what the person did and sends the browser
  * back to /authorize, which decides anew.
@@ -31,23 +41,30 @@ export interface SignInServices extends BrowserServices {
 export function signInEndpoints(services: SignInServices): Endpoint[] {
   const { issuer, flow, cookies, pages, database, accounts, sessions, revoker, now } = services;
 
-  /** What every form of ours has to show before it is read. */
-  function readOwnForm(request: FastifyRequest): { form: Form; browser: Browser & { secret: string } } {
+  function readOwnForm(request: FastifyRequest): OwnForm {
     const form = requireForm(request);
-    const secret = cookies.browser(request);
     requireSameOrigin(request, issuer);
-    if (secret === undefined || !isCsrfValue(form.get('csrf'), secret)) {
-      throw new ProtocolError('access_denied', 'the form is too old, or cookies are off; go back and try again');
-    }
-    return { form, browser: { session: cookies.session(request), secret } };
+    const browser = { session: cookies.session(request), secret: cookies.browser(request) ?? '' };
+    return { form, browser, interactionId: form.get('interaction') ?? '' };
   }
 
-  async function resumeSignedIn(form: Form, browser: Browser): Promise<Pending & { session: Session }> {
-    const pending = await flow.resume(form.get('interaction'), browser);
-    const session = await sessions.find(browser.session, now());
-    if (session === undefined)
-      throw new ProtocolError('access_denied', 'nobody is signed in any more; go back and try again');
-    return { ...pending, session };
+  /** What every form of ours has to show before anything comes of it. */
+  function requireCsrf({ form, browser }: OwnForm, session?: Session): void {
+    if (!isCsrfValue(form.get('csrf'), browser.secret, session?.id)) {
+      throw new ProtocolError('access_denied', 'the form is too old, or cookies are off; go back and try again');
+    }
+  }
+
+  /** A form in which a person decides something, and who they are. */
+  function decided(act: (reply: FastifyReply, form: Form, pending: SignedIn) => Promise<FastifyReply>): typeof signIn {
+    return async (request, reply) => {
+      const own = readOwnForm(request);
+      const session = await sessions.find(own.browser.session, now());
+      if (session === undefined) return backToAuthorize(reply, own.interactionId);
+      requireCsrf(own, session);
+      const pending = await flow.resume(own.interactionId, own.browser);
+      return act(reply, own.form, { ...pending, session, browserSecret: own.browser.secret });
+    };
   }
 
   function backToAuthorize(reply: FastifyReply, interactionId: string): FastifyReply {
@@ -55,14 +72,16 @@ export function signInEndpoints(services: SignInServices): Endpoint[] {
   }
 
   async function signIn(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-    const { form, browser } = readOwnForm(request);
-    const [email = '', interactionId = ''] = [form.get('email'), form.get('interaction')];
+    const own = readOwnForm(request);
+    requireCsrf(own);
+    const { form, browser, interactionId } = own;
+    const email = form.get('email') ?? '';
     const found = await authenticate(email, form.get('password') ?? '');
     if (typeof found === 'string') {
       const pending = await flow.resume(interactionId, browser);
       const ask: Ask = { ...pending, step: 'sign-in', session: undefined, browserSecret: browser.secret };
       if (found === 'busy') reply.header('retry-after', '2');
-      return pages.ask(reply.code(found === 'busy' ? 503 : 200), ask, { email: email.slice(0, 254), problem: found });
+      return pages.ask(reply, ask, { email: email.slice(0, 254), problem: found });
     }
     const before = await sessions.find(browser.session, now());
     if (before !== undefined && before.user.id !== found.id)
@@ -81,17 +100,13 @@ export function signInEndpoints(services: SignInServices): Endpoint[] {
     }
   }
 
-  async function chooseAccount(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-    const { form, browser } = readOwnForm(request);
-    const pending = await resumeSignedIn(form, browser);
-    if (form.get('decision') !== 'continue') return switchAccount(reply, pending, browser.secret);
+  const chooseAccount = decided(async (reply, form, pending) => {
+    if (form.get('decision') !== 'continue') return switchAccount(reply, pending);
     await noteChoice(database, pending.interaction.id, pending.session.user.id);
     return backToAuthorize(reply, pending.interaction.id);
-  }
+  });
 
-  async function consent(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-    const { form, browser } = readOwnForm(request);
-    const pending = await resumeSignedIn(form, browser);
+  const consent = decided(async (reply, form, pending) => {
     const { session, interaction, client } = pending;
     switch (form.get('decision')) {
       case 'allow':
@@ -99,14 +114,14 @@ export function signInEndpoints(services: SignInServices): Endpoint[] {
         await noteConsent(database, interaction.id, session.user.id, now());
         return backToAuthorize(reply, interaction.id);
       case 'switch':
-        return switchAccount(reply, pending, browser.secret);
+        return switchAccount(reply, pending);
       default:
         return redirect(reply, await flow.refuse(pending, new ProtocolError('access_denied', 'the person said no')));
     }
-  }
+  });
 
-  function switchAccount(reply: FastifyReply, pending: Pending, browserSecret: string): FastifyReply {
-    return pages.ask(reply, { ...pending, step: 'sign-in', session: undefined, browserSecret });
+  function switchAccount(reply: FastifyReply, pending: SignedIn): FastifyReply {
+    return pages.ask(reply, { ...pending, step: 'sign-in', session: undefined });
   }
 
   const post = (path: string, handler: typeof signIn): Endpoint => ({

@@ -66,7 +66,7 @@ export function userinfoEndpoints({ reader, user }: UserinfoServices): Endpoint[
 function readBearer(request: FastifyRequest): string | undefined {
   const header = requireOneAuthorization(request);
   const inBody = (request.body as Form | undefined | null)?.get('access_token');
-  const inHeader = header === undefined ? undefined : /^bearer +([A-Za-z0-9._~+/-]+=*)$/i.exec(header)?.[1];
+  const inHeader = header === undefined ? undefined : /^bearer +(\S.*)$/i.exec(header)?.[1];
   if (header !== undefined && inBody !== undefined) {
     throw new ProtocolError('invalid_request', 'the token is sent in the header and in the body');
   }
