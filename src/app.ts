@@ -17,11 +17,13 @@ import { authorizeEndpoints } from './http/endpoints/authorize.ts';
 import { healthEndpoints } from './http/endpoints/health.ts';
 import { jwksEndpoint } from './http/endpoints/jwks.ts';
 import { metadataEndpoints } from './http/endpoints/metadata.ts';
+import { sessionEndpoints } from './http/endpoints/session.ts';
 import { signInEndpoints } from './http/endpoints/sign-in.ts';
 import { tokenEndpoint } from './http/endpoints/token.ts';
 import { userinfoEndpoints } from './http/endpoints/userinfo.ts';
 import { createPageSender } from './http/page-sender.ts';
 import { createServer } from './http/server.ts';
+import { createSessionCookies } from './http/session-cookies.ts';
 import { readKeyEncryptionKeys } from './keys/key-encryption-keys.ts';
 import { createKeyring, type Keyring } from './keys/keyring.ts';
 import { clockSkew, pollInterval, scheduleOf } from './keys/lifecycle.ts';
@@ -166,6 +168,14 @@ export async function createApp(options: AppOptions): Promise<App> {
     ...authorizeEndpoints(browserServices),
     ...signInEndpoints({ ...browserServices, database, accounts, sessions, revoker, now }),
     tokenEndpoint({ registry, authenticator, mint, now, log, grantServices }),
+    ...sessionEndpoints({
+      registry,
+      accounts,
+      grantServices,
+      mint,
+      cookies: createSessionCookies(config.issuer),
+      now,
+    }),
     ...userinfoEndpoints({ reader, user: (id) => findUser(database, id) }),
     ...assetEndpoints(pages.assets),
     ...healthEndpoints(replica.readiness),
@@ -178,6 +188,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     instance,
     readiness: replica.readiness,
     isRegisteredOrigin: registry.hasOrigin,
+    isFirstPartyOrigin: (origin) => registry.firstPartyOf(origin).length > 0,
   });
 
   return {

@@ -141,6 +141,7 @@ export function requireConsistent(client: Client, known: ReadonlyMap<string, Res
     [isPublic && !client.pkceRequired, 'a public client cannot do without PKCE'],
     [isPublic && !client.refreshRotates, 'the refresh token of a public client always rotates'],
     [isPublic && client.serves.length > 0, 'a public client cannot introspect: it cannot say who it is'],
+    [client.firstParty && !has('refresh_token'), 'a first-party client needs the grant refresh_token'],
     [client.firstParty && client.origins.length === 0, 'a first-party client needs an --origin'],
     [client.cookieDomain !== null && !client.firstParty, '--cookie-domain is for a --first-party client'],
     [

@@ -12,6 +12,8 @@ export interface GrantRequest {
   /** The value of a parameter of the request; undefined where it is absent or empty (RFC 6749 §3.2). */
   parameter(name: string): string | undefined;
   readonly now: NumericDate;
+  /** The SHA-256 of the value that came beside a token in a cookie; undefined for a token that came by itself. */
+  readonly csrf?: string;
 }
 
 /** What a grant type may use. */

@@ -33,11 +33,12 @@ function refusal(): ProtocolError {
   return new ProtocolError('invalid_grant', 'the refresh token is not valid, expired, revoked, or was replaced');
 }
 
-async function readProof({ client, parameter }: GrantRequest, { reader }: GrantServices): Promise<RefreshProof> {
+async function readProof({ client, parameter, csrf }: GrantRequest, { reader }: GrantServices): Promise<RefreshProof> {
   const text = parameter('refresh_token');
   if (text === undefined) throw new ProtocolError('invalid_request', 'refresh_token is missing');
   const claims = await reader.refreshToken(text);
-  if (claims === undefined || claims.client_id !== client.id) throw refusal();
+  // A token made for a cookie works with its CSRF value alone, and nowhere but where cookies do.
+  if (claims === undefined || claims.client_id !== client.id || claims.csrf !== csrf) throw refusal();
   const { gid: grantId, gen: generation } = claims;
   return { grantId, generation, clientId: client.id, clientEpoch: client.grantEpoch, rotates: mustRotate(client) };
 }

@@ -8,12 +8,14 @@ export interface Endpoint {
   /** Below the issuer's own path. */
   readonly path: string;
   /** `GET` answers `HEAD` too. */
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** What the body is; a form where nothing else is said. */
+  readonly accepts?: 'form' | 'json';
   /**
    * Whose pages may read the answer (CORS): those of any origin, for public documents; those of origins that a client has
-   * registered, where a token goes in or out. Cookies are never sent along.
+   * registered, where a token goes in or out; those of first-party clients, whose cookies come along.
    */
-  readonly readableBy?: 'anyone' | 'registered origins';
+  readonly readableBy?: 'anyone' | 'registered origins' | 'first-party origins';
   /** Where this is found beside `path`: paths from the root of the host, whatever the issuer's path. */
   readonly fromRoot?: readonly string[];
   /** What the metadata says because this endpoint is there; `url` is where it is. */

@@ -28,8 +28,9 @@ export interface ServerOptions {
   readonly instance: string;
   /** What the process can do at the moment; health is always served. */
   readiness(): Readiness;
-  /** Whether a client has registered the origin. */
+  /** Whether a client has registered the origin, and whether a first-party client has. */
   isRegisteredOrigin(origin: string): boolean;
+  isFirstPartyOrigin(origin: string): boolean;
 }
 
 /** Bytes. The longest request of the protocol is a few kilobytes. */
@@ -124,16 +125,28 @@ export function createServer(options: ServerOptions): FastifyInstance {
 function route(server: FastifyInstance, url: string, endpoint: Endpoint, options: ServerOptions): void {
   const { method } = endpoint;
   const always = endpoint.path.startsWith('/health/');
-  server.route({
-    url,
-    method,
-    onRequest(request, reply, done) {
-      allowReading(request, reply, endpoint, options);
-      if (method === 'POST') reply.header('cache-control', 'no-store');
-      done(always ? undefined : whyNotReady(options.readiness(), endpoint));
-    },
-    handler: (request, reply) => endpoint.handle(request, reply),
-  });
+  const add = (to: FastifyInstance) =>
+    to.route({
+      url,
+      method,
+      onRequest(request, reply, done) {
+        allowReading(request, reply, endpoint, options);
+        if (method !== 'GET') reply.header('cache-control', 'no-store');
+        done(always ? undefined : whyNotReady(options.readiness(), endpoint));
+      },
+      handler: (request, reply) => endpoint.handle(request, reply),
+    });
+  if (endpoint.accepts === 'json') {
+    // In a scope of its own: JSON is taken by the endpoints that want it and by no other.
+    void server.register(async (scope) => {
+      scope.removeAllContentTypeParsers();
+      const parse = scope.getDefaultJsonParser('error', 'error');
+      scope.addContentTypeParser('application/json', { parseAs: 'string', bodyLimit: jsonLimit }, parse);
+      add(scope);
+    });
+  } else {
+    add(server);
+  }
   if (endpoint.readableBy === undefined || server.hasRoute({ url, method: 'OPTIONS' })) return;
   server.options(url, (request, reply) => {
     allowReading(request, reply, endpoint, options);
@@ -141,26 +154,31 @@ function route(server: FastifyInstance, url: string, endpoint: Endpoint, options
   });
 }
 
+/** Bytes. What is sent as JSON is an address and a password. */
+const jsonLimit = 4 * 1024;
+
 /** What a browser asks before it sends a header of its own, such as `Authorization` or `If-None-Match`. */
 const preflight = {
-  'access-control-allow-methods': 'GET, HEAD, POST',
-  'access-control-allow-headers': 'Authorization, Content-Type, *',
+  'access-control-allow-methods': 'GET, HEAD, POST, DELETE',
+  'access-control-allow-headers': 'Authorization, Content-Type, X-CSRF-Token, *',
   'access-control-max-age': '86400',
 };
 
 /** Says to a browser which pages may read the answer (the Fetch standard, CORS protocol). */
 function allowReading(request: FastifyRequest, reply: FastifyReply, endpoint: Endpoint, options: ServerOptions): void {
-  if (endpoint.readableBy === 'anyone') reply.header('access-control-allow-origin', '*');
-  if (endpoint.readableBy !== 'registered origins') return;
+  const { readableBy } = endpoint;
+  if (readableBy === 'anyone') reply.header('access-control-allow-origin', '*');
+  if (readableBy === undefined || readableBy === 'anyone') return;
   const { origin } = request.headers;
+  const firstParty = readableBy === 'first-party origins';
   reply.header('vary', 'Origin');
-  if (origin !== undefined && options.isRegisteredOrigin(origin)) {
-    reply.headers({ 'access-control-allow-origin': origin, 'access-control-expose-headers': 'WWW-Authenticate' });
-  }
+  if (origin === undefined || !(firstParty ? options.isFirstPartyOrigin : options.isRegisteredOrigin)(origin)) return;
+  reply.headers({ 'access-control-allow-origin': origin, 'access-control-expose-headers': 'WWW-Authenticate' });
+  if (firstParty) reply.header('access-control-allow-credentials', 'true');
 }
 
 function methodsOf({ method, readableBy }: Endpoint): string {
-  const methods = method === 'POST' ? 'POST' : 'GET, HEAD';
+  const methods = method === 'GET' ? 'GET, HEAD' : method;
   return readableBy === undefined ? methods : `${methods}, OPTIONS`;
 }
 

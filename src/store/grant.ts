@@ -12,12 +12,37 @@ export interface NewGrant extends Grant {
   readonly codeExpiresAt: NumericDate;
 }
 
-/** Makes the grant. One statement. */
+/** Makes a grant whose code is still to be redeemed. One statement. */
 export async function addGrant(database: Database, grant: NewGrant, now: NumericDate): Promise<void> {
+  await insert(database, grant, { ...grant, generation: 0, expiresAt: grant.codeExpiresAt }, now);
+}
+
+/** Makes a grant that needs no code, at generation 1: of a sign-in that is answered at once. One statement. */
+export async function addRedeemedGrant(
+  database: Database,
+  grant: Grant,
+  now: NumericDate,
+  expiresAt: NumericDate,
+): Promise<void> {
+  const noCode = { codeDigest: null, codeChallenge: null, redirectUri: null };
+  await insert(database, grant, { ...noCode, generation: 1, expiresAt }, now);
+}
+
+interface Beginning {
+  readonly generation: number;
+  readonly codeDigest: string | null;
+  readonly codeChallenge: string | null;
+  readonly redirectUri: string | null;
+  readonly expiresAt: NumericDate;
+}
+
+async function insert(database: Database, grant: Grant, beginning: Beginning, now: NumericDate): Promise<void> {
   await database.query(
     `INSERT INTO "grant" (id, user_id, client_id, session_id, sid, scope, resources, auth_time, amr, user_epoch,
-                          client_epoch, nonce, code_digest, code_challenge, redirect_uri, created_at, expires_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
+                          client_epoch, nonce, code_digest, code_challenge, redirect_uri, created_at, expires_at,
+                          generation, rotated_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+             CASE WHEN $18 > 0 THEN now() END)`,
     [
       grant.id,
       grant.userId,
@@ -31,11 +56,12 @@ export async function addGrant(database: Database, grant: NewGrant, now: Numeric
       grant.userEpoch,
       grant.clientEpoch,
       grant.nonce,
-      grant.codeDigest,
-      grant.codeChallenge,
-      grant.redirectUri,
+      beginning.codeDigest,
+      beginning.codeChallenge,
+      beginning.redirectUri,
       toDate(now),
-      toDate(grant.codeExpiresAt),
+      toDate(beginning.expiresAt),
+      beginning.generation,
     ],
   );
 }

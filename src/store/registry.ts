@@ -19,6 +19,8 @@ export interface Registry {
   resources(): IterableIterator<Resource>;
   /** Whether any client has registered the web origin. */
   hasOrigin(origin: string): boolean;
+  /** Ids of the first-party clients that have registered the web origin. */
+  firstPartyOf(origin: string): readonly string[];
   /** What roles permit, each permission once. */
   permissionsOf(roles: readonly string[]): string[];
   /** Reads everything anew. */
@@ -33,7 +35,8 @@ export function createRegistry(database: Database, cap = clientCap): Registry {
   let clients = new Map<string, Client>();
   let resources = new Map<string, Resource>();
   let permissions = new Map<string, readonly string[]>();
-  let origins = new Set<string>();
+  /** By origin, the first-party clients that have registered it; none where only others have. */
+  let origins = new Map<string, string[]>();
   let complete = true;
   let version = 0;
   /** Loads under way. A change to a client takes its load out, so that what it brings is not kept. */
@@ -71,8 +74,11 @@ export function createRegistry(database: Database, cap = clientCap): Registry {
 
   /** Of all clients, whether they are held or not: a page of a registered origin comes without a client's id. */
   async function loadOrigins(): Promise<void> {
-    const rows = await database.query<{ origin: string }>('SELECT DISTINCT unnest(origins) AS origin FROM client');
-    origins = new Set(rows.map(({ origin }) => origin));
+    const rows = await database.query<{ origin: string; first_party: string[] }>(
+      `SELECT origin, coalesce(array_agg(id ORDER BY id) FILTER (WHERE first_party), '{}') AS first_party
+         FROM client, unnest(origins) AS origin GROUP BY origin`,
+    );
+    origins = new Map(rows.map(({ origin, first_party }) => [origin, first_party]));
   }
 
   return {
@@ -85,6 +91,7 @@ export function createRegistry(database: Database, cap = clientCap): Registry {
     resource: (identifier) => resources.get(identifier),
     resources: () => resources.values(),
     hasOrigin: (origin) => origins.has(origin),
+    firstPartyOf: (origin) => origins.get(origin) ?? [],
     permissionsOf: (roles) => [...new Set(roles.flatMap((role) => permissions.get(role) ?? []))],
 
     async load() {

@@ -52,6 +52,8 @@ export interface RefreshTokenClaims {
   gid: string;
   /** The generation that this token redeems. */
   gen: number;
+  /** As in the access token beside which it lies in a cookie. */
+  csrf: string | undefined;
 }
 
 /** The claims of a logout token (OpenID Connect Back-Channel Logout §2.4). */
@@ -100,8 +102,8 @@ export function idTokenPayload({ iss, sub, aud, iat, exp, auth_time, nonce, amr,
 
 /** The same for a refresh token. */
 export function refreshTokenPayload(claims: RefreshTokenClaims): RefreshTokenClaims {
-  const { iss, aud, sub, client_id, iat, exp, gid, gen } = claims;
-  return { iss, aud, sub, client_id, iat, exp, gid, gen };
+  const { iss, aud, sub, client_id, iat, exp, gid, gen, csrf } = claims;
+  return { iss, aud, sub, client_id, iat, exp, gid, gen, csrf };
 }
 
 /** The same for a logout token. */

@@ -84,7 +84,7 @@ export function createMint({ issuer, keyring, accessTokenTtl, permissionsOf, now
         gid: behind && revocationDigest('grant', behind.grant.id),
         sub_epoch: behind !== undefined && behind.epoch > 0 ? behind.epoch : undefined,
         client_epoch: client.epoch > 0 ? client.epoch : undefined,
-        csrf: undefined,
+        csrf: behind?.csrf,
       });
       const token = await keyring.sign(alg, 'at+jwt', claims);
       return { token, jti: claims.jti, expiresIn, scope: formatScope(scope) };
@@ -106,7 +106,7 @@ export function createMint({ issuer, keyring, accessTokenTtl, permissionsOf, now
       return keyring.sign(client.idTokenAlg, 'JWT', claims);
     },
 
-    async refreshToken({ client, subject }, { grant }, { generation, expiresAt }) {
+    async refreshToken({ client, subject }, { grant, csrf }, { generation, expiresAt }) {
       const claims = refreshTokenPayload({
         iss: issuer,
         aud: issuer,
@@ -116,6 +116,7 @@ export function createMint({ issuer, keyring, accessTokenTtl, permissionsOf, now
         exp: expiresAt,
         gid: grant.id,
         gen: generation,
+        csrf,
       });
       return keyring.sign(refreshTokenAlg, 'rt+jwt', claims);
     },
