@@ -1,0 +1,128 @@
+/**
+ * `npm run demo`: an issuer, two web apps and an API on this machine, and an account to try them with. Everything lives in
+ * a temporary folder and is gone when it ends.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { FastifyInstance } from 'fastify';
+import { createOrdersApi } from './orders-api.ts';
+import { createWebApp } from './web-app.ts';
+
+const checkout = resolve(import.meta.dirname, '../../..');
+const port = Number(process.env.PORT ?? 3000);
+const issuer = `http://localhost:${port}`;
+const audience = 'https://orders.example';
+const account = { email: 'ada@example.org', password: 'turn the key twice' };
+const apps = [
+  { name: 'Web shop', color: '#7a3e9d', url: `http://localhost:${port + 1}` },
+  { name: 'Bookings', color: '#b3541e', url: `http://localhost:${port + 2}` },
+];
+
+const folder = await mkdtemp(join(tmpdir(), 'keyturn-demo-'));
+await chmod(folder, 0o755); // as root, Postgres runs as another account, which has to come there
+const env = {
+  ...process.env,
+  PORT: String(port),
+  ISSUER: issuer,
+  DATA_DIR: join(folder, 'data'),
+  KEYS_DIR: join(folder, 'keys'),
+  LOG_LEVEL: process.env.LOG_LEVEL ?? 'warn',
+  BRAND_NAME: process.env.BRAND_NAME ?? 'Keyturn demo',
+};
+
+/** Runs `keyturn` and answers what it prints as JSON. */
+function keyturn(args: string[], input = ''): Promise<Record<string, string>> {
+  const child = spawn(process.execPath, [join(checkout, 'scripts/keyturn.js'), ...args, '--json'], {
+    cwd: folder,
+    env,
+  });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk;
+  });
+  child.stdin.end(input);
+  return new Promise((done, fail) => {
+    child.once('close', (code) => (code === 0 ? done(JSON.parse(stdout)) : fail(new Error(stderr.trim()))));
+  });
+}
+
+function startIssuer(): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [join(checkout, 'dist/src/main.js')], {
+    cwd: folder,
+    env,
+    detached: true, // Ctrl-C is for us: the issuer goes last
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  return new Promise((done, fail) => {
+    child.stdout?.on('data', (chunk) => String(chunk).includes('Next, ') && done(child));
+    child.once('exit', (code) => fail(new Error(`the issuer ended with exit code ${code}`)));
+  });
+}
+
+async function addApp({ name, color, url }: (typeof apps)[number], ordersUrl: string): Promise<FastifyInstance> {
+  const added = await keyturn([
+    ...['client', 'add', name, '--grant', 'authorization_code', '--redirect-uri', `${url}/callback`],
+    ...['--post-logout-redirect-uri', `${url}/`, '--backchannel-logout-uri', `${url}/backchannel-logout`],
+    ...[
+      '--audience',
+      audience,
+      '--scope',
+      'openid',
+      '--scope',
+      'profile',
+      '--scope',
+      'email',
+      '--scope',
+      'orders:read',
+    ],
+  ]);
+  const [clientId = '', clientSecret = ''] = [added.client_id, added.client_secret];
+  return createWebApp({ name, color, url, issuer, clientId, clientSecret, ordersUrl });
+}
+
+const servers: FastifyInstance[] = [];
+let issuerProcess: ChildProcess | undefined;
+
+async function stop(code: number): Promise<never> {
+  await Promise.all(servers.map((server) => server.close()));
+  if (issuerProcess !== undefined) {
+    const ended = new Promise((done) => issuerProcess?.once('exit', done));
+    issuerProcess.kill('SIGTERM');
+    await ended;
+  }
+  await rm(folder, { recursive: true, force: true });
+  process.exit(code);
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void stop(0));
+
+try {
+  issuerProcess = await startIssuer();
+  const ordersUrl = `http://localhost:${port + 3}/orders`;
+  await keyturn(['resource', 'add', audience, '--scope', 'orders:read=See your orders']);
+  await keyturn(['user', 'add', account.email, '--name', 'Ada Lovelace', '--password-stdin'], `${account.password}\n`);
+  servers.push(createOrdersApi(issuer, audience));
+  for (const app of apps) servers.push(await addApp(app, ordersUrl));
+  for (const [at, at_port] of [port + 3, port + 1, port + 2].entries()) {
+    await servers[at]?.listen({ host: 'localhost', port: at_port });
+  }
+  process.stdout.write(`
+Two web apps share one sign-in. Open the first, sign in, then open the second; sign out in either.
+
+  ${apps.map(({ name, url }) => `${name.padEnd(10)} ${url}`).join('\n  ')}
+  account    ${account.email}, password: ${account.password}
+  issuer     ${issuer} (its own page for the person: ${issuer}/account)
+  orders API ${ordersUrl}, which verifies tokens by itself
+
+Ctrl-C ends everything and leaves nothing behind.
+
+`);
+} catch (error) {
+  process.stderr.write(`keyturn: ${(error as Error).message}\n`);
+  await stop(1);
+}
