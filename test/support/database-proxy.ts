@@ -9,13 +9,13 @@ export interface DatabaseProxy {
   cut(): void;
   /** Lets new connections through (again). */
   mend(): Promise<void>;
+  /** How many notifications were swallowed. */
+  swallowed(): number;
 }
 
 export interface ProxyOptions {
   /** Swallow every notification, as a pooler does that knows no LISTEN. */
   readonly deaf?: true;
-  /** Refuse connections until `mend` is called. */
-  readonly cut?: true;
 }
 
 /** Starts a proxy in front of the database at `url`; it ends with the test. */
@@ -26,6 +26,7 @@ export async function startProxy(
 ): Promise<DatabaseProxy> {
   const { hostname, port } = new URL(url);
   const sockets = new Set<net.Socket>();
+  let swallowed = 0;
   const server = net.createServer((client) => {
     const upstream = net.connect(Number(port || 5432), hostname);
     const forget = () => {
@@ -40,7 +41,10 @@ export async function startProxy(
     if (options.deaf)
       upstream.on(
         'data',
-        withoutNotifications((rest) => client.write(rest)),
+        withoutNotifications(
+          (rest) => client.write(rest),
+          () => swallowed++,
+        ),
       );
     else upstream.pipe(client);
   });
@@ -53,13 +57,13 @@ export async function startProxy(
     for (const socket of sockets) socket.destroy();
   }
   t.teardown(cut);
-  if (options.cut) cut();
 
   const through = new URL(url);
   through.host = `127.0.0.1:${own}`;
   return {
     url: through.href,
     cut,
+    swallowed: () => swallowed,
     async mend() {
       server.listen(own, '127.0.0.1');
       await once(server, 'listening');
@@ -68,7 +72,7 @@ export async function startProxy(
 }
 
 /** Passes a server's messages on (a type byte, then a length that counts itself), but not those of type `A`. */
-function withoutNotifications(pass: (messages: Buffer) => void): (data: Buffer) => void {
+function withoutNotifications(pass: (messages: Buffer) => void, onSwallowed: () => void): (data: Buffer) => void {
   let held = Buffer.alloc(0);
   let begun = false;
   return (data) => {
@@ -82,7 +86,8 @@ function withoutNotifications(pass: (messages: Buffer) => void): (data: Buffer) 
     while (held.length >= 5) {
       const length = 1 + held.readUInt32BE(1);
       if (held.length < length) break;
-      if (held[0] !== 0x41) pass(held.subarray(0, length));
+      if (held[0] === 0x41) onSwallowed();
+      else pass(held.subarray(0, length));
       held = held.subarray(length);
     }
   };
