@@ -9,8 +9,17 @@ export interface Visit {
   readonly left: URL | undefined;
 }
 
+/** What came of a visit, in a word: what a page asks for, `code`, the error that the client is told, or the page's status. */
+export function outcomeOf({ left, html, status }: Visit): string {
+  if (left !== undefined) return left.searchParams.has('code') ? 'code' : (left.searchParams.get('error') ?? 'nothing');
+  const form = /<form[^>]* action="[^"]*\/([a-z-]+)"/.exec(html)?.[1];
+  return status === 200 && form !== undefined ? form : `page ${status}`;
+}
+
 export interface TestBrowser {
   readonly cookies: Map<string, string>;
+  /** Every line of `Set-Cookie` that has come. */
+  readonly setCookies: string[];
   open(path: string): Promise<Visit>;
   /** Fills in the form of the page visited last and posts it, with what it carries unseen. */
   submit(values: Record<string, string>): Promise<Visit>;
@@ -22,15 +31,44 @@ export interface TestBrowser {
   post(path: string, form: Record<string, string>, headers?: Record<string, string>): Promise<Visit>;
 }
 
-export function createBrowser(issuer: TestIssuer): TestBrowser {
+interface Sent {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  readonly headers: Record<string, string>;
+  readonly payload?: string;
+}
+
+interface Received {
+  readonly status: number;
+  readonly headers: Visit['headers'];
+  readonly setCookies: readonly string[];
+  readonly html: string;
+}
+
+async function sendWithoutSocket({ app }: TestIssuer, { path, ...sent }: Sent): Promise<Received> {
+  const { statusCode, headers, payload } = await app.server.inject({ url: path, ...sent });
+  return { status: statusCode, headers, setCookies: [headers['set-cookie'] ?? []].flat(), html: payload };
+}
+
+async function sendBySocket({ issuer }: TestIssuer, { path, payload, ...sent }: Sent): Promise<Received> {
+  const url = new URL(path, issuer);
+  const response = await fetch(url, { ...sent, ...(payload !== undefined && { body: payload }), redirect: 'manual' });
+  const { status, headers } = response;
+  const setCookies = headers.getSetCookie();
+  return { status, headers: Object.fromEntries(headers), setCookies, html: await response.text() };
+}
+
+export function createBrowser(issuer: TestIssuer, { sockets = false } = {}): TestBrowser {
   const cookies = new Map<string, string>();
+  const setCookies: string[] = [];
+  const send = sockets ? sendBySocket : sendWithoutSocket;
   const { origin } = new URL(issuer.issuer);
   let page = '';
 
   async function request(method: 'GET' | 'POST', path: string, payload?: string, headers = {}): Promise<Visit> {
-    const response = await issuer.app.server.inject({
+    const response = await send(issuer, {
       method,
-      url: path,
+      path,
       headers: {
         ...ownHeaders(),
         ...(payload !== undefined && { 'content-type': 'application/x-www-form-urlencoded', origin }),
@@ -38,16 +76,18 @@ export function createBrowser(issuer: TestIssuer): TestBrowser {
       },
       ...(payload !== undefined && { payload }),
     });
-    for (const { name, value, maxAge } of response.cookies as { name: string; value: string; maxAge?: number }[]) {
-      if (value === '' || maxAge === 0) cookies.delete(name);
+    for (const line of response.setCookies) {
+      const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? [];
+      if (value === '' || /; *Max-Age=0/i.test(line)) cookies.delete(name);
       else cookies.set(name, value);
     }
-    const { location } = response.headers;
+    setCookies.push(...response.setCookies);
+    const { status, headers: answered, html } = response;
+    const { location } = answered;
     const target = typeof location === 'string' ? new URL(location, issuer.issuer) : undefined;
-    if (target?.origin === origin && response.statusCode === 303)
-      return request('GET', target.pathname + target.search);
-    if (target === undefined) page = response.payload;
-    return { status: response.statusCode, headers: response.headers, html: response.payload, left: target };
+    if (target?.origin === origin && status === 303) return request('GET', target.pathname + target.search);
+    if (target === undefined) page = html;
+    return { status, headers: answered, html, left: target };
   }
 
   function ownHeaders(): Record<string, string> {
@@ -64,6 +104,7 @@ export function createBrowser(issuer: TestIssuer): TestBrowser {
 
   return {
     cookies,
+    setCookies,
     hidden,
     headers: () => ({ ...ownHeaders(), origin }),
     post,
