@@ -138,8 +138,8 @@ function readChallenge(parameters: Parameters, client: Client): { codeChallenge?
   const method = parameters.get('code_challenge_method');
   if (codeChallenge === undefined) {
     if (method !== undefined) throw new ProtocolError('invalid_request', 'code_challenge is missing');
-    if (client.pkceRequired) throw new ProtocolError('invalid_request', 'PKCE is required: code_challenge is missing');
-    return {};
+    if (!client.pkceRequired && client.authMethod !== 'none') return {};
+    throw new ProtocolError('invalid_request', 'PKCE is required: code_challenge is missing');
   }
   if (method !== 'S256') throw new ProtocolError('invalid_request', 'code_challenge_method must be S256');
   if (!isCodeChallenge(codeChallenge)) throw new ProtocolError('invalid_request', 'code_challenge is not a SHA-256');
