@@ -167,7 +167,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     jwksEndpoint(keyring, config.jwksMaxAge),
     ...authorizeEndpoints(browserServices),
     ...signInEndpoints({ ...browserServices, database, accounts, sessions, revoker, now }),
-    tokenEndpoint({ registry, authenticator, mint, now, log, grantServices }),
+    tokenEndpoint({ registry, authenticator, mint, now, grantServices }),
     ...sessionEndpoints({
       registry,
       accounts,

@@ -95,7 +95,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
   server.addHook('onResponse', async (request, reply) => {
     const level = reply.statusCode >= 500 ? 'warn' : 'debug';
     if (!log.isLevelEnabled(level)) return;
-    const path = pathOf(request.url);
+    const path = loggedPath(request.url);
     const took = Math.round(reply.elapsedTime * 10) / 10;
     request.log[level](
       { method: request.method, path, status: reply.statusCode, ms: took, ip: request.ip },
@@ -193,6 +193,11 @@ function sendNotHere(reply: FastifyReply, methods: string | undefined): void {
 /** The path of a request target, be it in origin form or in absolute form (RFC 9112 §3.2). */
 function pathOf(target: string): string {
   return target.replace(/^https?:\/\/[^/?#]*/i, '').split(/[?#]/, 1)[0] as string;
+}
+
+/** A path without what is as long as a secret, as clients put those where they do not belong. */
+function loggedPath(target: string): string {
+  return pathOf(target).replace(/[^/]{40,}/g, '…');
 }
 
 /** Until the first reading there is nothing to answer with; after it, public documents are always good. */

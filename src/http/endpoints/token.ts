@@ -1,4 +1,3 @@
-import type { Logger } from 'pino';
 import type { GrantServices } from '../../grants/grant-type.ts';
 import { grantTypes } from '../../grants/index.ts';
 import { clientAuthMethods } from '../../protocol/client.ts';
@@ -17,7 +16,6 @@ export interface TokenEndpointServices {
   readonly authenticator: ClientAuthenticator;
   readonly mint: Mint;
   now(): NumericDate;
-  readonly log: Logger;
 }
 
 /**
@@ -25,7 +23,7 @@ export interface TokenEndpointServices {
  * client, may this client use it, the grant itself, audience and scope, token. None of them asks the database by itself.
  */
 export function tokenEndpoint(services: TokenEndpointServices): Endpoint {
-  const { registry, authenticator, mint, now, log, grantServices } = services;
+  const { registry, authenticator, mint, now, grantServices } = services;
   return {
     path: '/token',
     method: 'POST',
@@ -62,7 +60,10 @@ export function tokenEndpoint(services: TokenEndpointServices): Endpoint {
       const refresh = behind?.refresh && (await mint.refreshToken(authorization, behind, behind.refresh));
 
       const aud = target.resource?.identifier;
-      log.info({ client: client.id, grant: name, sub: behind?.grant.userId, aud, jti: issued.jti }, 'token issued');
+      message.log.info(
+        { client: client.id, grant: name, sub: behind?.grant.userId, aud, jti: issued.jti },
+        'token issued',
+      );
       return reply.send({
         access_token: issued.token,
         token_type: 'Bearer',
