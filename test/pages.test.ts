@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { test } from 'tap';
 import { type Example, examples } from '../scripts/screenshots/examples.ts';
 import { createPages, type Page, type Pages, type SignInView } from '../src/login/pages/index.ts';
+import { hostilePages } from './support/hostile-pages.ts';
 import { type Element, elementsOf } from './support/markup.ts';
 
 const brand = { name: 'Keyturn', color: '#0f6b5c' } as const;
@@ -21,37 +22,6 @@ function buttons(elements: readonly Element[]): [text: string, name: string, val
   return elements
     .filter(({ name }) => name === 'button')
     .map(({ text, attributes: { name = '', value = '' } }) => [text, name, value]);
-}
-
-/** Every page with one text in every place where a text from outside may stand. */
-function pagesWith(text: string): Page[] {
-  const branded = createPages({ brand: { ...brand, name: text }, issuer: 'https://id.example' });
-  const form = { action: text, csrf: text, interaction: text };
-  const user = { email: text, name: text };
-  const now = 1_800_000_000;
-  const scopes = [{ token: text }, { token: 'a', description: text }];
-  const session = { id: text, ip: text, userAgent: text, createdAt: now, lastSeenAt: now };
-  return [
-    branded.signIn({ ...form, email: text, clientName: text, problem: 'wrong' }),
-    branded.signIn({ ...form, email: text, clientName: text, again: true }),
-    branded.consent({ ...form, clientName: text, redirectUri: 'https://app.example/', user, scopes }),
-    branded.chooseAccount({ ...form, clientName: text, user }),
-    branded.signOut({ ...form, clientName: text, user: { email: text, name: null } }),
-    branded.signedOut({
-      told: [{ clientName: text, state: 'failed' }],
-      continueTo: { href: `https://app.example/?${text}`, clientName: text },
-    }),
-    branded.error({ title: text, says: text, requestId: text }),
-    branded.account({
-      ...form,
-      user,
-      now,
-      sessions: [true, false].map((current) => ({ ...session, current })),
-      consents: [{ clientId: text, clientName: text, scopes, grantedAt: now }],
-      signOut: text,
-      problem: 'common',
-    }),
-  ];
 }
 
 /** What of a page must not depend on any text: its tags, and the attributes that mean something by themselves. */
@@ -82,10 +52,10 @@ const hostile = fc
   .map((list) => `x${list.join('')}`);
 
 test('no text from outside changes what a page is made of', async (t) => {
-  const harmless = pagesWith('x').map(structure);
+  const harmless = hostilePages('x').map(structure);
   const { counterexample } = fc.check(
     fc.property(hostile, (text) => {
-      return pagesWith(text).every(
+      return hostilePages(text).every(
         (page, index) => JSON.stringify(structure(page)) === JSON.stringify(harmless[index]),
       );
     }),

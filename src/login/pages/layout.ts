@@ -70,7 +70,7 @@ const policy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri '
 
 /**
  * A page that leads away has no form-action: Chromium applies it to every redirect after a post, those at the client
- * included, and nobody but the client knows them (docs/decisions, page headers). With `Referrer-Policy: no-referrer`
+ * included, and nobody but the client knows them (docs/decisions/0002). With `Referrer-Policy: no-referrer`
  * the Origin of our own forms would be null; same-origin tells other origins as little.
  */
 function headersOf(leadsAway: boolean): Page['headers'] {
