@@ -6,7 +6,7 @@ import { newCode } from '../crypto/code.ts';
 import { newId } from '../crypto/handle.ts';
 import type { Client } from '../protocol/client.ts';
 import { ProtocolError } from '../protocol/error.ts';
-import { withParameters } from '../protocol/redirect-uri.ts';
+import { isRegistered, withParameters } from '../protocol/redirect-uri.ts';
 import type { Session } from '../protocol/session.ts';
 import type { NumericDate, Seconds } from '../protocol/time.ts';
 import { findConsent } from '../store/consent.ts';
@@ -111,8 +111,8 @@ export function createFlow(options: FlowOptions): Flow {
     }
     const request = JSON.parse(await options.unseal(interaction.request)) as AuthorizationRequest;
     const client = await options.client(request.clientId);
-    if (client === undefined || client.disabledAt !== null || !client.redirectUris.length) {
-      throw new ProtocolError('invalid_request', 'there is no such client any more');
+    if (client === undefined || client.disabledAt !== null || !isRegistered(request.redirectUri, client.redirectUris)) {
+      throw new ProtocolError('invalid_request', 'the client is not there any more, or not where it was');
     }
     return { interaction, request, client };
   }
