@@ -89,7 +89,11 @@ test('the way to the first token, and everything else the README says to type', 
   t.not((await run(process.execPath, ['--input-type=module', '-'], {}, forged)).code, 0, 'and refuses a forged one');
 
   const elsewhere = commands.filter((command) => !ran.includes(command));
-  t.same(elsewhere, ['npm ci && npm start', 'npm run demo', 'npm ci && npm test'], 'what is left installs, starts and tests, or has a test of its own');
+  t.same(
+    elsewhere,
+    ['npm ci && npm start', 'npm run demo', 'npm ci && npm test'],
+    'what is left installs, starts and tests, or has a test of its own',
+  );
 });
 
 test('the scripts that the README names are there', async (t) => {
