@@ -30,7 +30,7 @@ import { clockSkew, pollInterval, scheduleOf } from './keys/lifecycle.ts';
 import { createRotator } from './keys/rotator.ts';
 import { createAccounts } from './login/accounts.ts';
 import { createFlow } from './login/flow.ts';
-import { createPages } from './login/pages/index.ts';
+import { createPages, type Logo } from './login/pages/index.ts';
 import { createSessions } from './login/sessions.ts';
 import { createReplica } from './replica.ts';
 import { openDatabase } from './store/database.ts';
@@ -50,6 +50,8 @@ export interface AppOptions {
   readonly version: string;
   /** The folder of migrations, `prisma/migrations` of this version. */
   readonly migrations: string;
+  /** The picture on the pages, where there is one. */
+  readonly logo?: Logo;
   /** Stands in for the corrected process clock. */
   readonly clock?: Clock;
   /** Told of every statement that is sent to Postgres. */
@@ -155,7 +157,10 @@ export async function createApp(options: AppOptions): Promise<App> {
     subjectOf: async (idToken) => (await reader.idTokenHint(idToken))?.sub,
     now,
   });
-  const pages = createPages({ issuer: config.issuer, brand: { name: 'Keyturn', color: '#2f5d50' } });
+  const pages = createPages({
+    issuer: config.issuer,
+    brand: { name: config.brandName, color: config.brandColor, ...(options.logo && { logo: options.logo }) },
+  });
   const browserServices = {
     issuer: config.issuer,
     flow,

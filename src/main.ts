@@ -1,16 +1,21 @@
 /** The process: environment, signals, exit codes, and the words at the start. The only file that touches `process`. */
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import { type App, createApp } from './app.ts';
 import { type Config, readConfig } from './config.ts';
 import { KeyEncryptionKeyError } from './keys/key-encryption-keys.ts';
+import { type Logo, readLogo } from './login/pages/index.ts';
 import { startMessage } from './start-message.ts';
 import { DatabaseError } from './store/database-errors.ts';
 import { type EmbeddedPostgres, EmbeddedPostgresError, startEmbeddedPostgres } from './store/embedded/index.ts';
 
 /** The package's folder: two above `dist/src`, or one above `src` itself, from which `npm run dev` runs. */
 const packageFolder = resolve(import.meta.dirname, import.meta.filename.endsWith('.ts') ? '..' : '../..');
+
+/** Milliseconds that a stop waits for the rest of the world; container runtimes lose patience after ten seconds. */
+const stopTimeout = 8_000;
 
 /** Exit codes: 1, something outside stands in the way; 2, the configuration is wrong. */
 function exit(code: 1 | 2, lines: readonly string[]): never {
@@ -25,6 +30,17 @@ function readIfPresent(file: string): string | undefined {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     return exit(2, [`${file} cannot be read: ${(error as NodeJS.ErrnoException).code}`]);
+  }
+}
+
+/** The picture of BRAND_LOGO, if one is named. */
+function readBrandLogo({ brandLogo }: Config): Logo | undefined {
+  if (brandLogo === undefined) return undefined;
+  try {
+    const logo = readLogo(readFileSync(brandLogo));
+    return typeof logo === 'string' ? exit(2, [`BRAND_LOGO ${brandLogo} does not serve: ${logo}`]) : logo;
+  } catch (error) {
+    return exit(2, [`BRAND_LOGO ${brandLogo} cannot be read: ${(error as NodeJS.ErrnoException).code}`]);
   }
 }
 
@@ -47,6 +63,7 @@ function explain(error: unknown, { host, port }: Config): string {
 
 async function main(): Promise<void> {
   const config = configure();
+  const logo = readBrandLogo(config);
   const { version } = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8')) as { version: string };
   const destination = pino.destination({ dest: 2, sync: false, minLength: 4096, periodicFlush: 200 });
   const log = pino({ level: config.logLevel, redact: ['*.authorization', '*.cookie'] }, destination);
@@ -70,6 +87,7 @@ async function main(): Promise<void> {
       log,
       version,
       migrations: join(packageFolder, 'prisma', 'migrations'),
+      ...(logo && { logo }),
     });
     await app.server.listen({ host: config.host, port: config.port });
     await app.start();
@@ -88,8 +106,10 @@ async function main(): Promise<void> {
   }
 
   async function close(): Promise<void> {
-    await app?.close().catch((err) => log.error({ err }, 'while closing'));
-    await starting.catch(() => undefined); // it must not bring up what is being taken down
+    // A start under way must not bring up what is being taken down.
+    const closed = Promise.all([app?.close(), starting.catch(() => undefined)]);
+    const late = delay(stopTimeout).then(() => log.warn('not all is closed: leaving it'));
+    await Promise.race([closed, late]).catch((err) => log.error({ err }, 'while closing'));
     await embedded?.stop().catch((err) => log.error({ err }, 'while stopping Postgres'));
     destination.flushSync();
   }
