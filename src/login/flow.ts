@@ -138,7 +138,7 @@ export function createFlow(options: FlowOptions): Flow {
     const { grantId, digest, code } = newCode();
     const offline = request.scope.includes('offline_access');
     const createdAt = now();
-    await addGrant(
+    const added = await addGrant(
       database,
       {
         id: grantId,
@@ -160,6 +160,7 @@ export function createFlow(options: FlowOptions): Flow {
       },
       createdAt,
     );
+    if (!added) throw new ProtocolError('login_required', 'the session has just ended');
     return withParameters(request.redirectUri, { code, state: request.state, iss: issuer });
   }
 

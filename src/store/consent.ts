@@ -1,4 +1,5 @@
 import type { NumericDate } from '../protocol/time.ts';
+import type { Transaction } from './change.ts';
 import type { Database } from './database.ts';
 import { toDate, toNumericDate } from './instant.ts';
 
@@ -45,6 +46,12 @@ export async function saveConsent(
        scope = ARRAY(SELECT DISTINCT token FROM unnest(consent.scope || EXCLUDED.scope) AS token ORDER BY token)`,
     [userId, clientId, [...scope], toDate(now)],
   );
+}
+
+/** Removes a consent. False: there was none. */
+export async function removeConsent(tx: Transaction, userId: string, clientId: string): Promise<boolean> {
+  const { count } = await tx.consent.deleteMany({ where: { userId, clientId } });
+  return count > 0;
 }
 
 function fromRow(row: ConsentRow): Consent {

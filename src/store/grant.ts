@@ -12,9 +12,13 @@ export interface NewGrant extends Grant {
   readonly codeExpiresAt: NumericDate;
 }
 
-/** Makes a grant whose code is still to be redeemed. One statement. */
-export async function addGrant(database: Database, grant: NewGrant, now: NumericDate): Promise<void> {
-  await insert(database, grant, { ...grant, generation: 0, expiresAt: grant.codeExpiresAt }, now);
+/**
+ * Makes a grant whose code is still to be redeemed, and notes in its session that the client is to be told when that
+ * ends. False, and nothing written, where the session has ended meanwhile: of this and a sign-out, whichever comes second
+ * sees the other. One statement.
+ */
+export function addGrant(database: Database, grant: NewGrant, now: NumericDate): Promise<boolean> {
+  return insert(database, grant, { ...grant, generation: 0, expiresAt: grant.codeExpiresAt }, now);
 }
 
 /** Makes a grant that needs no code, at generation 1: of a sign-in that is answered at once. One statement. */
@@ -36,13 +40,18 @@ interface Beginning {
   readonly expiresAt: NumericDate;
 }
 
-async function insert(database: Database, grant: Grant, beginning: Beginning, now: NumericDate): Promise<void> {
-  await database.query(
-    `INSERT INTO "grant" (id, user_id, client_id, session_id, sid, scope, resources, auth_time, amr, user_epoch,
+async function insert(database: Database, grant: Grant, beginning: Beginning, now: NumericDate): Promise<boolean> {
+  const rows = await database.query(
+    `WITH entered AS (
+       UPDATE session SET client_ids = CASE WHEN $3 = ANY (client_ids) THEN client_ids ELSE client_ids || $3 END
+        WHERE id = $5 RETURNING id)
+     INSERT INTO "grant" (id, user_id, client_id, session_id, sid, scope, resources, auth_time, amr, user_epoch,
                           client_epoch, nonce, code_digest, code_challenge, redirect_uri, created_at, expires_at,
                           generation, rotated_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
-             CASE WHEN $18 > 0 THEN now() END)`,
+     SELECT $1, $2, $3::text, $4, $5::text, $6::text[], $7::text[], $8::timestamptz, $9::text[], $10::int, $11::int,
+            $12, $13, $14, $15, $16::timestamptz, $17::timestamptz, $18::int, CASE WHEN $18 > 0 THEN now() END
+      WHERE $5 IS NULL OR EXISTS (SELECT 1 FROM entered)
+     RETURNING 1`,
     [
       grant.id,
       grant.userId,
@@ -64,6 +73,7 @@ async function insert(database: Database, grant: Grant, beginning: Beginning, no
       beginning.generation,
     ],
   );
+  return rows.length > 0;
 }
 
 /** What a client shows with a code. */

@@ -1,5 +1,6 @@
 import type { Session, SessionSummary } from '../protocol/session.ts';
 import type { NumericDate, Seconds } from '../protocol/time.ts';
+import type { Transaction } from './change.ts';
 import type { Database } from './database.ts';
 import { toDate, toNumericDate } from './instant.ts';
 
@@ -101,6 +102,20 @@ export async function saveSession(database: Database, session: NewSession, now: 
       session.userAgent,
     ],
   );
+}
+
+/** A session that was removed, and the clients that were entered from it. */
+export interface RemovedSession {
+  readonly userId: string;
+  readonly clientIds: readonly string[];
+}
+
+/** Removes a session; of that user alone, where one is given. Undefined: no such one, or another has just removed it. */
+export async function removeSession(tx: Transaction, id: string, userId?: string): Promise<RemovedSession | undefined> {
+  const [row] = await tx.$queryRaw<{ user_id: string; client_ids: string[] }[]>`
+    DELETE FROM session WHERE id = ${id} AND (${userId ?? null}::text IS NULL OR user_id = ${userId ?? null})
+    RETURNING user_id, client_ids`;
+  return row && { userId: row.user_id, clientIds: row.client_ids };
 }
 
 /** A person's live sessions, the last seen first. */
