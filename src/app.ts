@@ -12,10 +12,12 @@ import { createPasswords, hashingLimits } from './crypto/password.ts';
 import type { GrantServices } from './grants/grant-type.ts';
 import { createClientAuthenticator } from './http/client-authentication.ts';
 import { createCookies } from './http/cookies.ts';
+import { accountEndpoints } from './http/endpoints/account.ts';
 import { assetEndpoints } from './http/endpoints/assets.ts';
 import { authorizeEndpoints } from './http/endpoints/authorize.ts';
 import { healthEndpoints } from './http/endpoints/health.ts';
 import { jwksEndpoint } from './http/endpoints/jwks.ts';
+import { logoutEndpoints } from './http/endpoints/logout.ts';
 import { metadataEndpoints } from './http/endpoints/metadata.ts';
 import { sessionEndpoints } from './http/endpoints/session.ts';
 import { signInEndpoints } from './http/endpoints/sign-in.ts';
@@ -29,6 +31,7 @@ import { createKeyring, type Keyring } from './keys/keyring.ts';
 import { clockSkew, pollInterval, scheduleOf } from './keys/lifecycle.ts';
 import { createRotator } from './keys/rotator.ts';
 import { createAccounts } from './login/accounts.ts';
+import { createBackChannel } from './login/back-channel.ts';
 import { createFlow } from './login/flow.ts';
 import { createPages, type Logo } from './login/pages/index.ts';
 import { createSessions } from './login/sessions.ts';
@@ -108,9 +111,24 @@ export async function createApp(options: AppOptions): Promise<App> {
     onStep: (step) => log.info({ step }, `signing keys: ${step.act}`),
   });
   const denylist = createDenylist();
+  const mint = createMint({
+    issuer: config.issuer,
+    keyring,
+    accessTokenTtl: config.accessTokenTtl,
+    permissionsOf: registry.permissionsOf,
+    now,
+  });
+  const backChannel = createBackChannel({
+    database,
+    client: registry.client,
+    logoutToken: mint.logoutToken,
+    now,
+    log,
+  });
   const replica = createReplica({
     database,
     denylist,
+    backChannel,
     registry,
     keyring,
     rotator,
@@ -122,13 +140,6 @@ export async function createApp(options: AppOptions): Promise<App> {
     instance: () => ({ id: instance, version: options.version, keyEncryptionKeys: keyEncryptionKeys.ids() }),
   });
 
-  const mint = createMint({
-    issuer: config.issuer,
-    keyring,
-    accessTokenTtl: config.accessTokenTtl,
-    permissionsOf: registry.permissionsOf,
-    now,
-  });
   const revoker = createRevoker({
     database,
     now,
@@ -146,7 +157,8 @@ export async function createApp(options: AppOptions): Promise<App> {
     refreshGrace: config.refreshGrace,
   };
   const sessions = createSessions(database);
-  const accounts = createAccounts(database, createPasswords(hashingLimits(availableParallelism())));
+  const passwords = createPasswords(hashingLimits(availableParallelism()));
+  const accounts = createAccounts(database, passwords);
   const flow = createFlow({
     issuer: config.issuer,
     database,
@@ -163,15 +175,25 @@ export async function createApp(options: AppOptions): Promise<App> {
   });
   const browserServices = {
     issuer: config.issuer,
+    database,
+    client: registry.client,
+    resource: registry.resource,
     flow,
+    sessions,
+    accounts,
+    revoker,
+    now,
     cookies: createCookies(config.issuer),
+    views: pages,
     pages: createPageSender({ issuer: config.issuer, pages, resource: registry.resource }),
   };
   const authenticator = createClientAuthenticator(registry, config.issuer);
   const endpoints = [
     jwksEndpoint(keyring, config.jwksMaxAge),
     ...authorizeEndpoints(browserServices),
-    ...signInEndpoints({ ...browserServices, database, accounts, sessions, revoker, now }),
+    ...signInEndpoints(browserServices),
+    ...logoutEndpoints({ ...browserServices, backChannel, idTokenHint: reader.idTokenHint }),
+    ...accountEndpoints({ ...browserServices, passwords }),
     tokenEndpoint({ registry, authenticator, mint, now, grantServices }),
     ...sessionEndpoints({
       registry,
@@ -205,6 +227,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     async close() {
       await server.close();
       await replica.stop();
+      await backChannel.stop();
       await database.close();
     },
   };

@@ -8,6 +8,7 @@ import type { Readiness } from './http/endpoints/health.ts';
 import type { Keyring } from './keys/keyring.ts';
 import { clockSkew, pollInterval } from './keys/lifecycle.ts';
 import type { Rotator } from './keys/rotator.ts';
+import type { BackChannel } from './login/back-channel.ts';
 import type { Seconds } from './protocol/time.ts';
 import { forgetOldChanges, type Reading, watchChanges } from './store/change-watcher.ts';
 import { connectWhenAvailable } from './store/connect.ts';
@@ -17,6 +18,7 @@ import { forgetOldGrants } from './store/grant.ts';
 import { type Instance, removeInstance, reportInstance } from './store/instance.ts';
 import { forgetOldInteractions } from './store/interaction.ts';
 import { raiseLongestTokenTtl, readIssuerState } from './store/issuer.ts';
+import { forgetOldDeliveries } from './store/logout-delivery.ts';
 import { applyMigrations } from './store/migrations.ts';
 import type { Registry } from './store/registry.ts';
 import { forgetOldRevocations, listRevocations } from './store/revocation.ts';
@@ -40,7 +42,14 @@ const houseKeeping = 20_000;
 const rotationRetry = 5_000;
 
 /** What lets go of rows that are over, each a few at a time. */
-const forgetting = [forgetOldChanges, forgetOldInteractions, forgetOldSessions, forgetOldGrants, forgetOldRevocations];
+const forgetting = [
+  forgetOldChanges,
+  forgetOldInteractions,
+  forgetOldSessions,
+  forgetOldGrants,
+  forgetOldRevocations,
+  forgetOldDeliveries,
+];
 
 export interface ReplicaOptions {
   readonly database: Database;
@@ -48,6 +57,8 @@ export interface ReplicaOptions {
   readonly keyring: Keyring;
   readonly rotator: Rotator;
   readonly denylist: Denylist;
+  /** Tells clients what is due to be told; started after each reading. */
+  readonly backChannel: Pick<BackChannel, 'tellDue'>;
   readonly clock: Clock;
   readonly log: Logger;
   /** Milliseconds. */
@@ -69,7 +80,7 @@ export interface Replica {
 }
 
 export function createReplica(options: ReplicaOptions): Replica {
-  const { database, registry, keyring, rotator, denylist, clock, log, wallClock } = options;
+  const { database, registry, keyring, rotator, denylist, backChannel, clock, log, wallClock } = options;
   const stopping = new AbortController();
   let started = false;
   let startedAt = 0;
@@ -101,6 +112,7 @@ export function createReplica(options: ReplicaOptions): Replica {
     if (failure !== undefined) log.info('the database is back');
     failure = undefined;
     if (started && wallClock() >= rotateAfter) void rotateInTurn();
+    if (started) void backChannel.tellDue();
   }
 
   /** Said once for each different reason, however often it comes. */

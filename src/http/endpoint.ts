@@ -22,3 +22,8 @@ export interface Endpoint {
   metadata?(url: string): Metadata;
   handle(request: FastifyRequest, reply: FastifyReply): unknown;
 }
+
+/** The path below which all endpoints lie: empty for an issuer at the root of its host. */
+export function basePathOf(issuer: string): string {
+  return new URL(issuer).pathname.replace(/\/$/, '');
+}

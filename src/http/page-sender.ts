@@ -1,10 +1,12 @@
 /** Pages as answers: what a person's browser gets, also where something went wrong. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { askedScopes } from '../login/asked-scopes.ts';
 import { csrfValue } from '../login/browser.ts';
 import type { Ask } from '../login/flow.ts';
 import type { Page, Pages, SignInProblem } from '../login/pages/index.ts';
 import type { Resource } from '../protocol/client.ts';
 import { ProtocolError } from '../protocol/error.ts';
+import { basePathOf } from './endpoint.ts';
 
 type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>;
 
@@ -26,8 +28,11 @@ export interface PageSenderOptions {
   resource(identifier: string): Resource | undefined;
 }
 
+/** Seconds after which signing in is worth another try. */
+export const busyFor = 2;
+
 export function createPageSender({ issuer, pages, resource }: PageSenderOptions): PageSender {
-  const base = new URL(issuer).pathname.replace(/\/$/, '');
+  const base = basePathOf(issuer);
 
   function send(reply: FastifyReply, status: number, page: Page): FastifyReply {
     return reply.code(status).headers(page.headers).send(page.html);
@@ -49,14 +54,17 @@ export function createPageSender({ issuer, pages, resource }: PageSenderOptions)
     const csrf = csrfValue(browserSecret, session.id);
     const view = { csrf, interaction: interaction.id, clientName: client.name, user: session.user };
     if (ask.step === 'choose-account') return pages.chooseAccount({ ...view, action: `${base}/choose-account` });
-    const descriptions = new Map(request.resources.flatMap((name) => Object.entries(resource(name)?.scopes ?? {})));
-    const scopes = request.scope.map((token) => ({ token, description: descriptions.get(token) ?? '' }));
+    const scopes = askedScopes(request.scope, request.resources, resource);
     return pages.consent({ ...view, action: `${base}/consent`, redirectUri: request.redirectUri, scopes });
   }
 
   return {
     send,
-    ask: (reply, ask, retry) => send(reply, retry?.problem === 'busy' ? 503 : 200, pageFor(ask, retry)),
+    ask(reply, ask, retry) {
+      const busy = retry?.problem === 'busy';
+      if (busy) reply.header('retry-after', busyFor);
+      return send(reply, busy ? 503 : 200, pageFor(ask, retry));
+    },
 
     orErrorPage: (handler) => async (request, reply) => {
       try {

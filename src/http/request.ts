@@ -11,6 +11,12 @@ export function requireForm(request: FastifyRequest): Form {
   return request.body as Form;
 }
 
+/** The query as it came, to be read by the same strict rules as a form. */
+export function queryOf(request: FastifyRequest): string {
+  const at = request.url.indexOf('?');
+  return at === -1 ? '' : request.url.slice(at + 1);
+}
+
 /**
  * The Authorization header, if there is one. Throws `invalid_request` where there are two: Node keeps the first of
  * them, another server on the way may have looked at the last.

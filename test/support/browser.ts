@@ -110,7 +110,7 @@ export function createBrowser(issuer: TestIssuer, { sockets = false } = {}): Tes
     post,
     open: (path) => request('GET', path),
     submit(values) {
-      const action = /<form[^>]* action="([^"]+)"/.exec(page)?.[1];
+      const action = /<form[^>]* action="([^"]+)"/.exec(page)?.[1]?.replaceAll('&amp;', '&');
       if (action === undefined) throw new Error(`no form on this page:\n${page}`);
       return post(action, { ...hidden(), ...values });
     },

@@ -5,7 +5,7 @@ import type { Cookies } from '../cookies.ts';
 import type { Endpoint } from '../endpoint.ts';
 import { parseForm } from '../form.ts';
 import type { PageSender } from '../page-sender.ts';
-import { redirect, requireForm } from '../request.ts';
+import { queryOf, redirect, requireForm } from '../request.ts';
 
 export interface BrowserServices {
   readonly issuer: string;
@@ -66,10 +66,4 @@ export function authorizeEndpoints(services: BrowserServices): Endpoint[] {
       }),
     },
   ];
-}
-
-/** The query as it came: read by the same strict rules as a form. */
-function queryOf(request: FastifyRequest): string {
-  const at = request.url.indexOf('?');
-  return at === -1 ? '' : request.url.slice(at + 1);
 }

@@ -58,6 +58,8 @@ const problems = {
   short: 'The new password needs at least 8 characters.',
   long: 'The new password may have at most 128 characters.',
   common: 'The new password is one of those that are guessed first. Choose another.',
+  personal: 'The new password is little more than your name or email address. Choose another.',
+  unprintable: 'The new password contains a character that cannot be typed on a keyboard. Choose another.',
 } as const;
 
 export type AccountProblem = keyof typeof problems;
@@ -116,7 +118,7 @@ function passwordForm(view: AccountView, note: Html | undefined): Html {
 <input type="password" id="${name}" name="${name}" autocomplete="${autocomplete}" required${attributes(more)}>${hint && html`<p class="small quiet" id="${name}-hint">${hint}</p>`}</div>`;
   }
   const hint = 'At least 8 characters. Several words that only you would put together are good.';
-  const aboutNew = problem === 'short' || problem === 'long' || problem === 'common';
+  const aboutNew = ['short', 'long', 'common', 'personal', 'unprintable'].includes(problem ?? '');
   return html`<section><h2>Change your password</h2>
 ${note}
 <form class="stack narrow" method="post" action="${view.action}">
