@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { type Test, test } from 'tap';
 import { findEmbeddedPostgres } from '../src/store/embedded/index.ts';
 import { freshDatabase } from './support/database.ts';
+import { startProxy } from './support/database-proxy.ts';
 import { openFolder, readPid } from './support/embedded.ts';
 import { eventually, launchServer, type ServerProcess, spawnServer } from './support/process.ts';
 import { execute } from './support/run.ts';
@@ -92,6 +93,17 @@ test('who never finishes a request does not hold up the end, nor does who never 
   t.ok(performance.now() - since < 9_000, 'before a container runtime loses patience, which takes 10 s');
 });
 
+test('a database that no longer says a word does not hold up the end', async (t) => {
+  const proxy = await startProxy(t, (await freshDatabase(t)).url);
+  const server = await spawnServer(t, { DATABASE_URL: proxy.url });
+  proxy.freeze();
+  await eventually(async () => /degraded/.test(await (await fetch(`${server.issuer}/health/ready`)).text()));
+  const since = performance.now();
+  server.kill('SIGTERM');
+  t.equal((await server.ended).code, 0);
+  t.ok(performance.now() - since < 9_500);
+});
+
 test('accidents and the embedded Postgres: kill -9, a crash of the database, Ctrl-C pressed twice', async (t) => {
   const folder = await openFolder(t);
   const cluster = join(folder, 'data/postgres');
@@ -114,11 +126,10 @@ test('accidents and the embedded Postgres: kill -9, a crash of the database, Ctr
 
   const third = await spawnServer(t, {}, { folder });
   t.same(await publishedKids(third), kids);
-  const { pid } = await readPid(cluster);
   third.kill('SIGINT');
   third.kill('SIGINT');
   t.equal((await third.ended).code, 0);
-  t.throws(() => process.kill(pid, 0), { code: 'ESRCH' }, 'the database has ended too');
+  await t.rejects(readPid(cluster), { code: 'ENOENT' }, 'the database has been shut down');
 });
 
 test('Ctrl-C during a first start leaves nothing running', async (t) => {

@@ -79,8 +79,8 @@ export function createMint({ issuer, keyring, accessTokenTtl, permissionsOf, now
         scope: scope.length > 0 ? formatScope(scope) : undefined,
         auth_time: behind?.grant.authTime,
         amr: behind?.grant.amr,
-        roles: asksFor('roles') ? behind?.roles : undefined,
-        permissions: asksFor('permissions') ? permissionsOf(behind?.roles ?? []) : undefined,
+        roles: asksFor('roles') ? unlessEmpty(behind?.roles) : undefined,
+        permissions: asksFor('permissions') ? unlessEmpty(permissionsOf(behind?.roles ?? [])) : undefined,
         gid: behind && revocationDigest('grant', behind.grant.id),
         sub_epoch: behind !== undefined && behind.epoch > 0 ? behind.epoch : undefined,
         client_epoch: client.epoch > 0 ? client.epoch : undefined,
@@ -136,4 +136,9 @@ export function createMint({ issuer, keyring, accessTokenTtl, permissionsOf, now
       return keyring.sign(alg, 'logout+jwt', claims);
     },
   };
+}
+
+/** A claim that says nothing is left out. */
+function unlessEmpty(list: readonly string[] | undefined): readonly string[] | undefined {
+  return list?.length === 0 ? undefined : list;
 }

@@ -7,6 +7,8 @@ export interface DatabaseProxy {
   readonly url: string;
   /** Breaks all connections; new ones are refused. */
   cut(): void;
+  /** Passes nothing on any more, as a network does that fails without a word. */
+  freeze(): void;
   /** Lets new connections through (again). */
   mend(): Promise<void>;
   /** How many notifications were swallowed. */
@@ -27,6 +29,7 @@ export async function startProxy(
   const { hostname, port } = new URL(url);
   const sockets = new Set<net.Socket>();
   let swallowed = 0;
+  let frozen = false;
   const server = net.createServer((client) => {
     const upstream = net.connect(Number(port || 5432), hostname);
     const forget = () => {
@@ -37,6 +40,7 @@ export async function startProxy(
       sockets.add(socket);
       socket.on('error', forget).on('close', () => sockets.delete(socket) && forget());
     }
+    if (frozen) return;
     client.pipe(upstream);
     if (options.deaf)
       upstream.on(
@@ -63,6 +67,10 @@ export async function startProxy(
   return {
     url: through.href,
     cut,
+    freeze() {
+      frozen = true;
+      for (const socket of sockets) socket.unpipe().pause();
+    },
     swallowed: () => swallowed,
     async mend() {
       server.listen(own, '127.0.0.1');

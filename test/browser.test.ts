@@ -1,0 +1,88 @@
+/** What a person does, in a real Chromium, with the demo's web apps and API on ports of their own. */
+import type { FastifyInstance } from 'fastify';
+import type { Page } from 'playwright-core';
+import { type Test, test } from 'tap';
+import { createOrdersApi } from '../scripts/demo/orders-api.ts';
+import { createWebApp } from '../scripts/demo/web-app.ts';
+import { openBrowser, withoutBrowser } from './support/chromium.ts';
+import { freePort, orders, registerResource, startIssuer, type TestIssuer } from './support/issuer.ts';
+import { password, registerApp, registerUser } from './support/people.ts';
+
+async function serve(t: Test, server: FastifyInstance, port: number): Promise<void> {
+  await server.listen({ host: 'localhost', port });
+  t.teardown(() => server.close());
+}
+
+async function startApp(t: Test, issuer: TestIssuer, name: string, ordersUrl: string): Promise<string> {
+  const port = await freePort();
+  const url = `http://localhost:${port}`;
+  const client = await registerApp(issuer, {
+    name,
+    redirectUris: [`${url}/callback`],
+    postLogoutRedirectUris: [`${url}/`],
+    backchannelLogoutUri: `${url}/backchannel-logout`,
+  });
+  const { id: clientId, secret: clientSecret } = client;
+  const app = { name, color: '#444444', url, issuer: issuer.issuer, clientId, clientSecret, ordersUrl };
+  await serve(t, await createWebApp(app), port);
+  return url;
+}
+
+async function start(t: Test) {
+  const issuer = await startIssuer(t, { listen: true });
+  await registerResource(issuer);
+  await registerUser(issuer);
+  const apiPort = await freePort();
+  await serve(t, createOrdersApi(issuer.issuer, orders.identifier), apiPort);
+  const ordersUrl = `http://localhost:${apiPort}/orders`;
+  const [shop, bookings] = [
+    await startApp(t, issuer, 'Web shop', ordersUrl),
+    await startApp(t, issuer, 'Bookings', ordersUrl),
+  ];
+  const browser = await openBrowser();
+  t.teardown(() => browser.close());
+  // Nothing of ours needs scripts, so the pages are met as who has switched them off meets them.
+  const context = await browser.newContext({ javaScriptEnabled: false });
+  const page = await context.newPage();
+  page.setDefaultTimeout(30_000);
+  return { issuer, shop, bookings, page };
+}
+
+const person = (page: Page) => page.textContent('#person');
+
+test('one sign-in for two apps, in a real browser without scripts', { skip: withoutBrowser }, async (t) => {
+  const { issuer, shop, bookings, page } = await start(t);
+
+  await page.goto(shop);
+  await page.click('text=Sign in');
+  t.ok(page.url().startsWith(`${issuer.issuer}/authorize`), 'the issuer asks who it is');
+  await page.fill('input[type=email]', 'ada@example.org');
+  await page.fill('input[type=password]', 'not the password');
+  await page.keyboard.press('Enter');
+  t.match(await page.textContent('[role=alert]'), /do not belong together/);
+  await page.fill('input[type=password]', password);
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('button:has-text("Allow")');
+  t.match(await page.textContent('h1'), /Web shop asks/);
+  await page.click('button:has-text("Allow")');
+  t.equal(page.url(), `${shop}/`);
+  t.equal(await person(page), 'Ada Lovelace');
+  t.match(await page.textContent('ul'), /umbrella/, 'the API has verified the token by itself');
+
+  await page.goto(bookings);
+  await page.click('text=Sign in');
+  t.equal(await page.locator('input[type=password]').count(), 0, 'no password the second time');
+  await page.click('button:has-text("Allow")');
+  t.equal(await person(page), 'Ada Lovelace');
+});
+
+test('who says no goes back to the app with nothing', { skip: withoutBrowser }, async (t) => {
+  const { shop, page } = await start(t);
+  await page.goto(`${shop}/sign-in`);
+  await page.fill('input[type=email]', 'ada@example.org');
+  await page.fill('input[type=password]', password);
+  await page.click('button:has-text("Sign in")');
+  await page.click('button:has-text("Deny")');
+  t.match(page.url(), /error=access_denied/);
+  t.match(page.url(), new RegExp(`^${shop}/callback`));
+});
