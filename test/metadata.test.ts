@@ -139,8 +139,9 @@ test('the authentication methods that are named work', async (t) => {
   }
 });
 
-test('the scopes that are named are those of the resources', async (t) => {
+test('the scopes that are named are those of OpenID Connect and of the resources', async (t) => {
   const { scopes_supported: named } = await metadataOf(atRoot);
-  t.same(named, ['orders:read', 'orders:write']);
-  t.notOk('scopes_supported' in withoutResources, 'nothing is said where there is none');
+  const identity = ['openid', 'profile', 'email', 'offline_access'];
+  t.same(named, [...identity, 'orders:read', 'orders:write']);
+  t.same(withoutResources.scopes_supported, identity);
 });

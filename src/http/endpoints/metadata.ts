@@ -1,3 +1,4 @@
+import { identityScopes } from '../../protocol/scope.ts';
 import type { Registry } from '../../store/registry.ts';
 import { createPublicDocument } from '../document.ts';
 import type { Endpoint, Metadata } from '../endpoint.ts';
@@ -30,8 +31,8 @@ export function metadataEndpoints(issuer: string, endpoints: readonly Endpoint[]
   }));
 }
 
-/** Members without elements are left out (RFC 8414 §3.2). */
+/** Those of OpenID Connect (Discovery §3 wants `openid` there), and those of the resource services. */
 function scopesOf(registry: Registry): Metadata {
   const scopes = new Set([...registry.resources()].flatMap((resource) => Object.keys(resource.scopes)));
-  return scopes.size > 0 ? { scopes_supported: [...scopes].sort() } : {};
+  return { scopes_supported: [...new Set([...identityScopes, ...[...scopes].sort()])] };
 }
