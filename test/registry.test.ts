@@ -86,6 +86,7 @@ test('a change while a client is being loaded is never lost', async (t) => {
     prisma: {
       value: {
         resource: { findMany: async () => [] },
+        role: { findMany: async () => [] },
         client: {
           findMany: database.prisma.client.findMany.bind(database.prisma.client),
           findUnique: async (query: never) => {
