@@ -6,7 +6,7 @@ import { createOrdersApi } from '../scripts/demo/orders-api.ts';
 import { createWebApp } from '../scripts/demo/web-app.ts';
 import { openBrowser, withoutBrowser } from './support/chromium.ts';
 import { freePort, orders, registerResource, startIssuer, type TestIssuer } from './support/issuer.ts';
-import { password, registerApp, registerUser } from './support/people.ts';
+import { newVerifier, password, registerApp, registerUser } from './support/people.ts';
 
 async function serve(t: Test, server: FastifyInstance, port: number): Promise<void> {
   await server.listen({ host: 'localhost', port });
@@ -74,7 +74,28 @@ test('one sign-in for two apps, in a real browser without scripts', { skip: with
   t.equal(await page.locator('input[type=password]').count(), 0, 'no password the second time');
   await page.click('button:has-text("Allow")');
   t.equal(await person(page), 'Ada Lovelace');
+
+  await page.click('text=Sign out everywhere');
+  await page.waitForURL(`${bookings}/`);
+  t.match(await page.textContent('body'), /Nobody is signed in here/);
+  await page.goto(shop);
+  t.match(await page.textContent('body'), /Nobody is signed in here/, 'the other app was told');
+
+  const silent = new URL('/authorize', issuer.issuer);
+  const { client_id } = Object.fromEntries(new URL(await authorizeUrl(shop)).searchParams);
+  silent.search = new URLSearchParams({
+    ...{ response_type: 'code', client_id: client_id ?? '', redirect_uri: `${shop}/callback`, scope: 'openid' },
+    ...{ prompt: 'none', code_challenge_method: 'S256', code_challenge: newVerifier().challenge },
+  }).toString();
+  const answer = await page.context().request.get(silent.href, { maxRedirects: 0 });
+  t.match(answer.headers().location, /error=login_required/);
 });
+
+/** Where an app sends a browser that wants to sign in. */
+async function authorizeUrl(app: string): Promise<string> {
+  const { headers } = await fetch(`${app}/sign-in`, { redirect: 'manual' });
+  return headers.get('location') ?? '';
+}
 
 test('who says no goes back to the app with nothing', { skip: withoutBrowser }, async (t) => {
   const { shop, page } = await start(t);
