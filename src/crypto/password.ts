@@ -16,6 +16,7 @@ const signature = `$argon2id$v=19$m=${parameters.memoryCost},t=${parameters.time
 const longestText = 1_024;
 
 export interface Passwords {
+  readonly limits: QueueLimits;
   /** The hash to keep. Rejects with `temporarily_unavailable` where too many are being hashed. */
   hash(password: string): Promise<string>;
   /**
@@ -41,6 +42,7 @@ export function createPasswords(limits: QueueLimits): Passwords {
   const queue = createQueue(limits);
   const decoy = randomHash();
   return {
+    limits,
     hash: (password) => queue(() => hash(toBytes(password), parameters)),
     async verify(password, kept) {
       // Says nothing of whose it is, as nobody's password is that long.

@@ -18,6 +18,11 @@ export interface PageSender {
     ask: Ask,
     problem?: { readonly email: string; readonly problem: SignInProblem },
   ): FastifyReply;
+  /** The form of who came when too many were signing in, once more: nothing is looked up for it. */
+  comeBack(
+    reply: FastifyReply,
+    form: { readonly interaction: string; readonly browserSecret: string; readonly email: string },
+  ): FastifyReply;
   /** A handler whose errors are shown on a page, and never redirected (RFC 6749 §4.1.2.1). */
   orErrorPage(handler: Handler): Handler;
 }
@@ -60,10 +65,11 @@ export function createPageSender({ issuer, pages, resource }: PageSenderOptions)
 
   return {
     send,
-    ask(reply, ask, retry) {
-      const busy = retry?.problem === 'busy';
-      if (busy) reply.header('retry-after', busyFor);
-      return send(reply, busy ? 503 : 200, pageFor(ask, retry));
+    ask: (reply, ask, retry) => send(reply, 200, pageFor(ask, retry)),
+
+    comeBack(reply, { interaction, browserSecret, email }) {
+      const form = { action: `${base}/sign-in`, csrf: csrfValue(browserSecret), interaction, email };
+      return send(reply.header('retry-after', busyFor), 503, pages.signIn({ ...form, problem: 'busy' }));
     },
 
     orErrorPage: (handler) => async (request, reply) => {

@@ -2,6 +2,7 @@
  * Owns the proof of who a person is, by e-mail address and password. Knows nothing of sessions, pages or HTTP.
  */
 import type { Passwords } from '../crypto/password.ts';
+import { createQueue } from '../crypto/queue.ts';
 import { ProtocolError } from '../protocol/error.ts';
 import { foldEmail, type User } from '../protocol/user.ts';
 import type { Database } from '../store/database.ts';
@@ -11,12 +12,16 @@ export interface Accounts {
   /**
    * The user whose address and password these are. An unknown address, a wrong password and a disabled user get the
    * same answer after the same work: one statement and one hash. Rejects with `temporarily_unavailable` where too many
-   * are signing in.
+   * are signing in, before anything is spent on whoever comes too late.
    */
   authenticate(email: string, password: string): Promise<User | undefined>;
 }
 
 export function createAccounts(database: Database, passwords: Passwords): Accounts {
+  const { concurrency, waiting, patience } = passwords.limits;
+  /** As many as find room in the line for hashing: more would only be looked up to be sent away. */
+  const gate = createQueue({ concurrency: concurrency + waiting, waiting: 0, patience });
+
   /** Nobody is kept out because their hash cannot be renewed just now: it will be at another time. */
   async function renew(id: string, password: string, old: string): Promise<void> {
     try {
@@ -26,14 +31,14 @@ export function createAccounts(database: Database, passwords: Passwords): Accoun
     }
   }
 
-  return {
-    async authenticate(email, password) {
-      const folded = foldEmail(email);
-      const found = folded === undefined ? undefined : await findUserWithPassword(database, folded);
-      const right = await passwords.verify(password, found?.passwordHash);
-      if (found === undefined || !right || found.user.disabledAt !== null) return undefined;
-      if (passwords.needsRehash(found.passwordHash)) await renew(found.user.id, password, found.passwordHash);
-      return found.user;
-    },
-  };
+  async function authenticate(email: string, password: string): Promise<User | undefined> {
+    const folded = foldEmail(email);
+    const found = folded === undefined ? undefined : await findUserWithPassword(database, folded);
+    const right = await passwords.verify(password, found?.passwordHash);
+    if (found === undefined || !right || found.user.disabledAt !== null) return undefined;
+    if (passwords.needsRehash(found.passwordHash)) await renew(found.user.id, password, found.passwordHash);
+    return found.user;
+  }
+
+  return { authenticate: (email, password) => gate(() => authenticate(email, password)) };
 }

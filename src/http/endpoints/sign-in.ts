@@ -50,9 +50,12 @@ export function signInEndpoints(services: SignInServices): Endpoint[] {
     requireCsrf(own);
     const problem = await signInByForm(request, reply, own, services);
     if (problem === undefined) return backToAuthorize(reply, interactionOf(own));
+    const email = (own.form.get('email') ?? '').slice(0, 254);
+    const browserSecret = own.browser.secret;
+    if (problem === 'busy') return pages.comeBack(reply, { interaction: interactionOf(own), browserSecret, email });
     const pending = await flow.resume(interactionOf(own), own.browser);
-    const ask: Ask = { ...pending, step: 'sign-in', session: undefined, browserSecret: own.browser.secret };
-    return pages.ask(reply, ask, { email: (own.form.get('email') ?? '').slice(0, 254), problem });
+    const ask: Ask = { ...pending, step: 'sign-in', session: undefined, browserSecret };
+    return pages.ask(reply, ask, { email, problem });
   }
 
   const chooseAccount = decided(async (reply, form, pending) => {
