@@ -18,11 +18,15 @@ export interface BareOptions {
   readonly audience: string;
   readonly scope: string;
   readonly client: { readonly id: string; readonly secret: string };
+  /** Of a token response, but for what fastify writes by itself. */
+  readonly tokenHeaders: Record<string, string>;
   readonly jwks: { readonly body: string; readonly headers: Record<string, string> };
 }
 
 const [mode, json = ''] = process.argv.slice(2);
-const { port, privateJwk, header, issuer, audience, scope, client, jwks } = JSON.parse(json) as BareOptions;
+const { port, privateJwk, header, issuer, audience, scope, client, tokenHeaders, jwks } = JSON.parse(
+  json,
+) as BareOptions;
 
 const key = createPrivateKey({ key: privateJwk, format: 'jwk' });
 const encodedHeader = Buffer.from(JSON.stringify(header)).toString('base64url');
@@ -76,7 +80,7 @@ function signingInput(id: string): string {
 }
 
 function answer(reply: FastifyReply, input: string, signed: string): FastifyReply {
-  reply.header('cache-control', 'no-store');
+  reply.headers(tokenHeaders);
   return reply.send({ access_token: `${input}.${signed}`, token_type: 'Bearer', expires_in: lifetime, scope });
 }
 

@@ -22,6 +22,7 @@ export async function startBareServers(
   const request = { method: 'POST', ...tokenRequest(client, 'ES256') };
   const issued = await firstAnswer(issuer, '/token', request);
   const jwks = await firstAnswer(issuer, jwksPath);
+  const { 'content-type': _, ...tokenHeaders } = chosenHeaders(issued);
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 
   async function startBare(mode: 'inline' | 'batched'): Promise<ServerProcess> {
@@ -34,6 +35,7 @@ export async function startBareServers(
       audience: client.audiences.ES256,
       scope: client.scope,
       client,
+      tokenHeaders,
       jwks: { body: jwks.body, headers: chosenHeaders(jwks) },
     };
     const args = [`--${mode}`, JSON.stringify(options)];
