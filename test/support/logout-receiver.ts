@@ -1,18 +1,16 @@
 /** A client's end of the back channel: a real HTTP server that notes what it is told. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { decodeJwt, decodeProtectedHeader, type JWTPayload } from 'jose';
 
 interface Owner {
   teardown(undo: () => Promise<void>): void;
 }
 
 export interface Notice {
-  readonly method: string;
+  readonly method: string | undefined;
   readonly headers: IncomingMessage['headers'];
   readonly body: string;
+  /** The value of `logout_token`. */
   readonly token: string;
-  readonly header: ReturnType<typeof decodeProtectedHeader>;
-  readonly claims: JWTPayload;
 }
 
 export interface LogoutReceiver {
@@ -22,8 +20,8 @@ export interface LogoutReceiver {
   next(): Promise<Notice>;
 }
 
-/** How it answers: 200 where not given. It may take its time. */
-export type Answering = (response: ServerResponse, request: IncomingMessage) => void;
+/** How it answers: 200 where not given. It need not. */
+export type Answering = (response: ServerResponse) => void;
 
 export async function startLogoutReceiver(
   t: Owner,
@@ -35,10 +33,9 @@ export async function startLogoutReceiver(
   const server = createServer(async (request, response) => {
     let body = '';
     for await (const chunk of request) body += chunk;
-    const token = new URLSearchParams(body).get('logout_token') ?? '';
-    const { method = '', headers } = request;
-    notices.push({ method, headers, body, token, header: decodeProtectedHeader(token), claims: decodeJwt(token) });
-    answering(response, request);
+    const { method, headers } = request;
+    notices.push({ method, headers, body, token: new URLSearchParams(body).get('logout_token') ?? '' });
+    answering(response);
     wake();
   });
   server.listen(0, '127.0.0.1');
