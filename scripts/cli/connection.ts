@@ -8,6 +8,7 @@ import { DatabaseError, explainDatabaseError } from '../../src/store/database-er
 import { EmbeddedPostgresError, findEmbeddedPostgres } from '../../src/store/embedded/index.ts';
 import { readIssuerState } from '../../src/store/issuer.ts';
 import { checkMigrations } from '../../src/store/migrations.ts';
+import { createRevoker } from '../../src/tokens/revocation.ts';
 import type { Context } from './context.ts';
 import { Failure } from './failure.ts';
 
@@ -52,5 +53,7 @@ async function contextOf(config: Config, database: Database): Promise<Context> {
     longestTokenTtl: Math.max(longestTokenTtl, config.accessTokenTtl),
     longestGrant: config.refreshTokenTtl,
   });
-  return { config, database, now: Math.floor(row?.now ?? 0), schedule };
+  const now = Math.floor(row?.now ?? 0);
+  const revoker = createRevoker({ database, now: () => now, longestLife: () => schedule.keepPublished });
+  return { config, database, now, schedule, revoker };
 }

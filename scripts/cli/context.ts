@@ -4,6 +4,7 @@ import { type Config, readConfig } from '../../src/config.ts';
 import type { Schedule } from '../../src/keys/lifecycle.ts';
 import type { NumericDate } from '../../src/protocol/time.ts';
 import type { Database } from '../../src/store/database.ts';
+import type { Revoker } from '../../src/tokens/revocation.ts';
 import { mistake } from './failure.ts';
 
 export interface Context {
@@ -12,6 +13,8 @@ export interface Context {
   /** By the database's clock. */
   readonly now: NumericDate;
   readonly schedule: Schedule;
+  /** Writes what ends sign-ins, tokens and grants. */
+  readonly revoker: Revoker;
 }
 
 /** Runs a command on the database, and closes it whatever happens. Throws a `Failure` that names what is wrong. */

@@ -6,6 +6,7 @@ import { addKeyCommands } from './keys.ts';
 import { complaint } from './output.ts';
 import { addResourceCommands } from './resource.ts';
 import { addRoleCommands } from './role.ts';
+import { addSessionCommands } from './session.ts';
 import { addTokenCommands } from './token.ts';
 import { addUserCommands } from './user.ts';
 
@@ -20,6 +21,7 @@ const groups = [
   addClientCommands,
   addUserCommands,
   addRoleCommands,
+  addSessionCommands,
   addKeyCommands,
   addTokenCommands,
 ];

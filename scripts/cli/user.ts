@@ -11,10 +11,9 @@ import {
   type User,
   type UserChange,
 } from '../../src/protocol/user.ts';
-import { changing } from '../../src/store/change.ts';
 import type { Database } from '../../src/store/database.ts';
 import { listRoles } from '../../src/store/role.ts';
-import { addUser, deleteUser, findUserByEmail, listUsers, updateUser } from '../../src/store/user.ts';
+import { addUser, findUserByEmail, listUsers } from '../../src/store/user.ts';
 import { each, nameArgument, once } from './arguments.ts';
 import { type Context, withDatabase } from './context.ts';
 import { mistake } from './failure.ts';
@@ -101,9 +100,9 @@ export function addUserCommands(program: Command): void {
 
   commandOn('delete', 'delete a person and all that is kept of them').action(
     async (email: string, { json }: UserOptions) => {
-      const { user, sessions, grants, consents } = await withDatabase(async ({ database }) => {
+      const { user, sessions, grants, consents } = await withDatabase(async ({ database, revoker }) => {
         const { id } = await find(database, email);
-        return (await changing(database, (tx) => deleteUser(tx, id))) ?? absent(email);
+        return (await revoker.deleteUser(id, 'user delete')) ?? absent(email);
       });
       print(
         json,
@@ -163,8 +162,7 @@ async function change(email: string, decide: Decide): Promise<{ before: User; af
 /** The one way by which a command changes a user. */
 async function changeWithin(context: Context, email: string, decide: Decide): Promise<{ before: User; after: User }> {
   const { id } = await find(context.database, email);
-  const changed = await changing(context.database, (tx) => updateUser(tx, id, (user) => decide(user, context)));
-  return changed ?? absent(email);
+  return (await context.revoker.changeUser(id, (user) => decide(user, context), 'by command')) ?? absent(email);
 }
 
 async function find(database: Database, email: string): Promise<User> {
