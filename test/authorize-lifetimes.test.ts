@@ -82,42 +82,48 @@ const endings: [what: string, decide: (user: User) => UserChange][] = [
   ['signed out everywhere', endSignIns],
 ];
 
-for (const [what, decide] of endings) {
-  test(`a person who is ${what} has no session any more`, async (t) => {
+test('a person who is disabled, or signed out everywhere, has no session any more', async (t) => {
+  for (const [what, decide] of endings) {
     const { browser, user } = await signedIn();
     await change(user, decide);
     t.equal(outcomeOf(await browser.open(path)), 'sign-in');
     const again = outcomeOf(await browser.submit({ email: user.email, password }));
     t.equal(again, what === 'disabled' ? 'sign-in' : 'code');
-  });
+  }
+});
 
-  test(`a person who is ${what} while a form is open decides nothing by it`, async (t) => {
+test('a person who is disabled, or signed out everywhere, decides nothing by a form that is open', async (t) => {
+  for (const [what, decide] of endings) {
     const app = await registerApp(issuer);
     const { browser, user } = await signedIn();
     t.equal(outcomeOf(await browser.open(authorizePath(app.id, challenge))), 'consent');
     await change(user, decide);
     t.equal(outcomeOf(await browser.submit({ decision: 'allow' })), 'sign-in', 'and is asked who they are');
     const consents = await issuer.database.query('SELECT 1 FROM consent WHERE user_id = $1', [user.id]);
-    t.same(consents, []);
-  });
+    t.same(consents, [], what);
+  }
+});
 
-  test(`the code of a person who is ${what} redeems nothing`, async (t) => {
+test('the code of a person who is disabled, or signed out everywhere, redeems nothing', async (t) => {
+  for (const [what, decide] of endings) {
     const { browser, user } = await signedIn();
     const { left } = await browser.open(path);
     await change(user, decide);
     const answer = await redeem(issuer, trusted, left?.searchParams.get('code') ?? '', verifier);
-    t.match(answer, { status: 400, json: { error: 'invalid_grant' } });
-  });
+    t.match(answer, { status: 400, json: { error: 'invalid_grant' } }, what);
+  }
+});
 
-  test(`the access token of a person who is ${what} is refused by userinfo at once`, async (t) => {
+test('userinfo refuses at once the access token of a person who is disabled, or signed out everywhere', async (t) => {
+  for (const [what, decide] of endings) {
     const { browser, user } = await signedIn();
     const { left } = await browser.open(path);
     const { json } = await redeem(issuer, trusted, left?.searchParams.get('code') ?? '', verifier);
     await change(user, decide);
     const answer = await get(issuer, '/userinfo', { authorization: `Bearer ${json.access_token}` });
-    t.match(answer, { status: 401, json: { error: 'invalid_token' } });
-  });
-}
+    t.match(answer, { status: 401, json: { error: 'invalid_token' } }, what);
+  }
+});
 
 test('a client that is disabled gets no more answers, wherever a person was', async (t) => {
   const app = await registerApp(issuer);

@@ -56,8 +56,8 @@ const kinds: Record<string, Partial<Client>> = {
   'a client with ES256': { idTokenAlg: 'ES256' },
 };
 
-for (const [kind, values] of Object.entries(kinds)) {
-  test(`openid-client: ${kind} signs a person in`, async (t) => {
+test('openid-client: clients of all kinds sign a person in', async (t) => {
+  for (const [kind, values] of Object.entries(kinds)) {
     const config = await discover(values);
     const { url, checks } = await begin(config, { max_age: '3600' });
     const tokens = await oidc.authorizationCodeGrant(config, await returned(url), { ...checks, maxAge: 3600 });
@@ -67,9 +67,9 @@ for (const [kind, values] of Object.entries(kinds)) {
     t.match(info, { sub: ada.id, email: 'ada@example.org', name: 'Ada Lovelace' });
     const fresh = await oidc.refreshTokenGrant(config, tokens.refresh_token ?? '');
     t.equal(fresh.claims()?.sub, ada.id);
-    t.equal((await oidc.fetchUserInfo(config, fresh.access_token, ada.id)).sub, ada.id);
-  });
-}
+    t.equal((await oidc.fetchUserInfo(config, fresh.access_token, ada.id)).sub, ada.id, kind);
+  }
+});
 
 test('openid-client: the signatures of ID tokens verify by the published keys', async (t) => {
   const config = await discover();
