@@ -76,6 +76,13 @@ async function insert(database: Database, grant: Grant, beginning: Beginning, no
   return rows.length > 0;
 }
 
+/**
+ * By name, as everywhere here: a statement that is prepared fails for good when a later version adds a column to what
+ * it answers.
+ */
+const redeemedColumns = `g.id, g.user_id, g.client_id, g.session_id, g.sid, g.scope, g.resources, g.auth_time, g.amr,
+  g.user_epoch, g.client_epoch, g.nonce, g.generation, g.expires_at, u.epoch, u.roles`;
+
 /** What a client shows with a code. */
 export interface CodeProof {
   readonly grantId: string;
@@ -116,7 +123,7 @@ export async function redeemCode(
       WHERE ${proven} AND g.generation = 0 AND g.revoked_at IS NULL AND g.expires_at > $6
         AND g.client_epoch >= $7
         AND u.id = g.user_id AND u.disabled_at IS NULL AND g.user_epoch >= u.grant_epoch
-     RETURNING g.*, u.epoch, u.roles`,
+     RETURNING ${redeemedColumns}`,
     [...proofValues(proof), toDate(now), proof.clientEpoch, toDate(expiresAt)],
   );
   return row && toRedeemed(row);
@@ -163,7 +170,7 @@ export async function redeemRefreshToken(
        FROM "user" u
       WHERE g.id = $1 AND ${standing} AND g.generation BETWEEN 1 AND $5
         AND g.rotated_at > now() - make_interval(secs => $7)
-     RETURNING g.*, u.epoch, u.roles`,
+     RETURNING ${redeemedColumns}`,
     [grantId, clientId, clientEpoch, toDate(now), generation, rotates ? 1 : 0, idle],
   );
   return row && toRedeemed(row);
@@ -183,7 +190,7 @@ export async function findGrant(
   grace: Seconds,
 ): Promise<StandingGrant | undefined> {
   const [row] = await database.query<RedeemedRow & { recent: boolean }>(
-    `SELECT g.*, u.epoch, u.roles, coalesce(g.rotated_at > now() - make_interval(secs => $5), false) AS recent
+    `SELECT ${redeemedColumns}, coalesce(g.rotated_at > now() - make_interval(secs => $5), false) AS recent
        FROM "grant" g, "user" u WHERE g.id = $1 AND ${standing}`,
     [grantId, clientId, clientEpoch, toDate(now), grace],
   );

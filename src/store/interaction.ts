@@ -50,7 +50,8 @@ export async function findInteraction(
   now: NumericDate,
 ): Promise<Interaction | undefined> {
   const [row] = await database.query<InteractionRow>(
-    `SELECT * FROM interaction WHERE id = $1 AND browser_digest = $2 AND expires_at > $3`,
+    `SELECT id, browser_digest, request, started_at, chosen_by, consented_by, consented_at, expires_at
+       FROM interaction WHERE id = $1 AND browser_digest = $2 AND expires_at > $3`,
     [id, browserDigest, toDate(now)],
   );
   return row && fromRow(row);
