@@ -1,4 +1,11 @@
 import { t as file, type Test, test } from 'tap';
+import {
+  audienceArgument,
+  describedScopeArgument,
+  nameArgument,
+  scopeArgument,
+  secondsArgument,
+} from '../scripts/cli/arguments.ts';
 import { freshDatabase } from './support/database.ts';
 import { keyturn } from './support/process.ts';
 import { execute } from './support/run.ts';
@@ -12,6 +19,7 @@ const machine = ['--grant', 'client_credentials', '--audience', orders];
 const added = await keyturn(env, 'client', 'add', 'billing', ...machine, '--json');
 const { client_id: client } = JSON.parse(added.stdout);
 
+const long = 'x'.repeat(100_000);
 const before = await contents();
 
 /** Everything that a command could have written. */
@@ -38,9 +46,45 @@ async function refused(t: Test, cases: [args: string[], says: string | RegExp][]
   t.same(await contents(), before, 'nothing is written');
 }
 
+test('a value is taken as it is meant, or refused', async (t) => {
+  const ttl = secondsArgument(10, 86_400);
+  const parsers: [parse: (text: string) => unknown, good: Record<string, unknown>, bad: string[]][] = [
+    [
+      audienceArgument,
+      { 'https://a.example': 'https://a.example', 'urn:example:orders?x=1': 'urn:example:orders?x=1' },
+      ['', '//a.example', 'https://', 'https://a.example/a b', 'https://ü.example', 'HTTPS://a.example', `urn:${long}`],
+    ],
+    [scopeArgument, { 'a:b/c.d~!': 'a:b/c.d~!' }, ['', ' a', 'a b', '"', '\\', 'ä', 'a\n', 'x'.repeat(129)]],
+    [
+      describedScopeArgument,
+      { a: ['a', ''], 'a=b=c': ['a', 'b=c'], 'a=Größe 👍🏽': ['a', 'Größe 👍🏽'] },
+      ['=', 'a=', 'a b=c', 'a= c', 'a=\u2028', 'a=\ud800', 'a=\u2067'],
+    ],
+    [
+      nameArgument,
+      { Søren: 'Søren', ['x'.repeat(200)]: 'x'.repeat(200) },
+      ['', ' ', 'x ', 'x'.repeat(201), '\u0000', '\u0085'],
+    ],
+    [
+      ttl,
+      { 10: 10, 86400: 86_400 },
+      ['', '-1', '9', '86401', '1e3', '60.5', '0x40', ' 60', '60s', '010', '１２０', long],
+    ],
+    [secondsArgument(0, 60), { 0: 0 }, ['-0', '00', 'NaN', 'Infinity']],
+  ];
+  for (const [parse, good, bad] of parsers) {
+    for (const [text, value] of Object.entries(good)) t.same(parse(text), value);
+    for (const text of bad)
+      t.throws(
+        () => parse(text),
+        { code: 'commander.invalidArgument' },
+        JSON.stringify(text.slice(0, 30)).replace(/[^\x20-\x7e]/g, '?'),
+      );
+  }
+});
+
 const add = ['resource', 'add'];
 const addClient = ['client', 'add', 'shop', ...machine];
-const long = 'x'.repeat(100_000);
 
 test('what is no command, or no flag of it, is refused', (t) =>
   refused(t, [
@@ -64,36 +108,22 @@ test('a resource service that cannot be one is refused', (t) =>
   refused(t, [
     [[...add, ''], 'absolute URI'],
     [[...add, 'orders.example'], 'absolute URI'],
-    [[...add, '//orders.example'], 'absolute URI'],
-    [[...add, 'https://'], 'absolute URI'],
     [[...add, 'https://new.example/#part'], 'without a fragment'],
-    [[...add, 'https://new.example/a b'], 'absolute URI'],
     [[...add, 'https://new.example/\n'], 'absolute URI'],
-    [[...add, 'https://übung.example'], 'absolute URI'],
-    [[...add, `https://new.example/${long}`], 'absolute URI'],
     [[...add, orders, '--scope', 'orders:read'], `${orders} is there already: change it with keyturn resource update`],
     [[...add, 'https://new.example', '--scope', ''], 'one scope token'],
     [[...add, 'https://new.example', '--scope', 'two words'], 'one scope token'],
-    [[...add, 'https://new.example', '--scope', 'quoted"'], 'one scope token'],
     [[...add, 'https://new.example', '--scope', '=See it'], 'one scope token'],
-    [[...add, 'https://new.example', '--scope', 'läsen'], 'one scope token'],
     [[...add, 'https://new.example', '--scope', long], 'one scope token'],
     [[...add, 'https://new.example', '--scope', 'see=a\u202eb'], 'without control characters'],
-    [[...add, 'https://new.example', '--scope', 'see=a\u2028b'], 'without control characters'],
     [[...add, 'https://new.example', '--scope', 'see=one', '--scope', 'see=two'], 'It is given twice.'],
     [
       [...add, 'https://new.example', ...Array.from({ length: 101 }, (_, i) => ['--scope', `s${i}`]).flat()],
       '100 at most',
     ],
     [[...add, 'https://new.example', '--alg', 'none'], 'Allowed: ES256, RS256.'],
-    [[...add, 'https://new.example', '--alg', 'HS256'], 'Allowed: ES256, RS256.'],
     [[...add, 'https://new.example', '--alg', 'ES256', '--alg', 'RS256'], 'Another value is given for it too.'],
-    ...['-1', '0', '9', '86401', '1e3', '60.5', '0x40', ' 60', '60s', '', '１２０', long].map(
-      (ttl): [string[], string] => [
-        [...add, 'https://new.example', '--access-ttl', ttl],
-        'whole number of seconds from 10 to 86400',
-      ],
-    ),
+    [[...add, 'https://new.example', '--access-ttl', '-1'], 'whole number of seconds from 10 to 86400'],
     [['resource', 'update', orders], 'nothing to change'],
     [
       ['resource', 'update', 'https://new.example', '--alg', 'RS256'],
@@ -105,8 +135,6 @@ test('a client that could never get a token is refused', (t) =>
   refused(t, [
     [['client', 'add', ...machine], "missing required argument 'name'"],
     [['client', 'add', '', ...machine], '1 to 200 characters'],
-    [['client', 'add', ' shop', ...machine], '1 to 200 characters'],
-    [['client', 'add', 'x'.repeat(201), ...machine], '1 to 200 characters'],
     [['client', 'add', 'sh\u0007op', ...machine], '1 to 200 characters'],
     [['client', 'add', 'shop'], 'a client needs a grant type: give --grant'],
     [['client', 'add', 'shop', '--grant', 'password'], /Allowed: .*client_credentials/],
@@ -134,15 +162,9 @@ test('a change to a client that is not there, or that would break it, is refused
     [['client', 'update', client, '--name', ''], '1 to 200 characters'],
     [['client', 'update', client, '--name', 'one', '--name', 'two'], 'Another value is given for it too.'],
     [['client', 'update', 'client_nobody', '--name', 'nobody'], 'there is no client "client_nobody"'],
-    [['client', 'disable', 'client_nobody'], 'there is no client "client_nobody"'],
-    [['client', 'enable', ''], 'there is no client ""'],
     [['client', 'disable', "'; DROP TABLE client; --"], 'there is no client'],
-    [['client', 'rotate-secret', `${client}\n`], 'there is no client'],
     [['client', 'rotate-secret', long], 'there is no client "xxx'],
-    ...['-1', '1e3', '2592001', '1.5', '', 'NaN', long].map((overlap): [string[], string] => [
-      ['client', 'rotate-secret', client, '--overlap', overlap],
-      'whole number of seconds from 0 to 2592000',
-    ]),
+    [['client', 'rotate-secret', client, '--overlap', '1e3'], 'whole number of seconds from 0 to 2592000'],
   ]));
 
 test('keys and tokens that are none are refused', (t) =>
@@ -151,11 +173,7 @@ test('keys and tokens that are none are refused', (t) =>
     [['keys', 'rotate', '--now=true'], "unknown option '--now=true'"],
     [['keys', 'revoke'], "missing required argument 'kid'"],
     [['keys', 'revoke', 'unknown'], 'there is no key of that kid'],
-    [['keys', 'revoke', ''], 'there is no key of that kid'],
     [['token', 'inspect'], "missing required argument 'jwt'"],
-    [['token', 'inspect', ''], 'that is not a JWT'],
-    [['token', 'inspect', 'a.b.c'], 'that is not a JWT'],
-    [['token', 'inspect', 'e30.e30'], 'that is not a JWT'],
     [['token', 'inspect', 'e30.W10.e30'], 'that is not a JWT'],
     [['token', 'inspect', long], 'longer than any token'],
   ]));

@@ -65,7 +65,7 @@ test('a client is added, listed, changed, disabled and enabled; its secrets are 
 
   const json = document(await run('client', 'add', 'in JSON', ...machine, '--auth', 'client_secret_post', '--json'));
   const { client_id, client_secret, ...rest } = json;
-  t.same(rest, {
+  t.match(rest, {
     client_name: 'in JSON',
     grant_types: ['client_credentials'],
     audiences: ['urn:stock'],
@@ -83,8 +83,10 @@ test('a client is added, listed, changed, disabled and enabled; its secrets are 
   secrets.push(...[rotated, overlapping].map(({ stdout }) => /ktcs_[\w-]{43}/.exec(stdout)?.[0] ?? ''));
   t.equal(new Set(secrets).size, 4, 'four secrets, all different');
 
+  const updated = await run('client', 'update', id, '--name', 'changed', '--scope', 'stock:write');
+  t.match(updated, { code: 0, stdout: /^name +changed$[\s\S]*^scopes +stock:write$/m });
+  await run('resource', 'update', 'urn:stock', '--scope', 'stock:read');
   const after = [
-    await run('client', 'update', id, '--name', 'changed', '--scope', 'stock:write'),
     await run('client', 'disable', id),
     await run('client', 'disable', id, '--json'),
     await run('client', 'list'),
@@ -93,11 +95,10 @@ test('a client is added, listed, changed, disabled and enabled; its secrets are 
   ];
   t.same(
     after.map(({ code }) => code),
-    [0, 0, 0, 0, 0, 0],
+    [0, 0, 0, 0, 0],
+    'also when the audience has forgotten the scope',
   );
-  const [updated, disabled, again, list, enabled, all] = after;
-  t.match(updated?.stdout, /^name +changed$/m);
-  t.match(updated?.stdout, /^scopes +stock:write$/m);
+  const [disabled, again, list, enabled, all] = after;
   const since = /^state +disabled since (\S+)$/m.exec(disabled?.stdout ?? '')?.[1] ?? '';
   t.equal(JSON.parse(again?.stdout ?? '').disabled_at, Date.parse(since) / 1000, 'once disabled, its time stays');
   t.match(list?.stdout, `${id}  changed  client_credentials  urn:stock  stock:write  disabled since ${since}\n`);
@@ -108,20 +109,11 @@ test('a client is added, listed, changed, disabled and enabled; its secrets are 
       .sort(),
     ['changed', 'in JSON'],
   );
-  const said = after.map(({ stdout, stderr }) => stdout + stderr).join('\n');
+  const said = [updated, ...after].map(({ stdout, stderr }) => stdout + stderr).join('\n');
   for (const secret of secrets) {
     t.notMatch(said, secret);
     t.notMatch(said, digestSecret(secret));
   }
   const [row] = await execute(url, `SELECT client::text AS text FROM client WHERE id = '${id}'`);
   for (const secret of secrets) t.notMatch(row?.text, secret, 'and none is stored');
-});
-
-test('a client can be disabled, and its secret rotated, also when its audience has forgotten its scope', async (t) => {
-  await run('resource', 'add', 'urn:shelf', '--scope', 'shelf:read', '--scope', 'shelf:write');
-  const machine = ['--grant', 'client_credentials', '--audience', 'urn:shelf', '--scope', 'shelf:write'];
-  const { client_id } = document(await run('client', 'add', 'shelf', ...machine, '--json'));
-  await run('resource', 'update', 'urn:shelf', '--scope', 'shelf:read');
-  t.equal((await run('client', 'disable', client_id)).code, 0);
-  t.equal((await run('client', 'rotate-secret', client_id)).code, 0);
 });

@@ -1,6 +1,9 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { decodeJwt, decodeProtectedHeader, SignJWT } from 'jose';
-import { t as file, type Test, test } from 'tap';
+import { t as file, test } from 'tap';
+import { scheduleOf } from '../src/keys/lifecycle.ts';
+import { listSigningKeys } from '../src/store/signing-key.ts';
+import { type Inspection, inspectToken } from '../src/tokens/inspect.ts';
 import { createTestClock } from './support/clock.ts';
 import { orders, post, registerClient, registerResource, startIssuer } from './support/issuer.ts';
 import { type Ended, keyturn, keyturnWithInput } from './support/process.ts';
@@ -22,19 +25,13 @@ async function issueToken(): Promise<string> {
   return answer.json.access_token;
 }
 
-interface Finding {
-  about: string;
-  good: boolean;
-  says: string;
-}
-
-/** What is wrong with a token, by what the command says as JSON. */
-async function faults(t: Test, token: string): Promise<Record<string, string>> {
-  const { code, stdout, stderr } = await keyturn(env, 'token', 'inspect', token, '--json');
-  t.same({ code, stderr }, { code: 1, stderr: '' });
-  const { good, findings } = JSON.parse(stdout) as { good: boolean; findings: Finding[] };
-  t.equal(good, false);
-  return Object.fromEntries(findings.filter((one) => !one.good).map(({ about, says }) => [about, says]));
+/** What is wrong with a token, by what is said about it. */
+async function faults(token: string): Promise<Record<string, string>> {
+  const schedule = scheduleOf({ signFor: 2_592_000, jwksMaxAge: 600, longestTokenTtl: 600, longestGrant: 2_592_000 });
+  const keys = await listSigningKeys(issuer.database);
+  const inspection = await inspectToken(token, { issuer: issuer.issuer, keys, schedule, now: clock.now() });
+  const bad = inspection?.findings.filter((finding) => !finding.good) ?? [];
+  return Object.fromEntries(bad.map(({ about, says }) => [about, says]));
 }
 
 function encode(part: object | string): string {
@@ -71,34 +68,48 @@ test('a token on standard input is as good, with what a pipe adds', async (t) =>
   t.same(endless, { code: 2, stdout: '', stderr: 'keyturn: that is longer than any token\n' });
 });
 
-test('what is wrong with a token is said: expired, tampered with, foreign, forged', async (t) => {
-  t.same(await faults(t, old), { expiry: 'expired' });
+test('a token that is not good is explained too, and ends with exit code 1', async (t) => {
+  const words = await keyturn(env, 'token', 'inspect', old);
+  t.same({ code: words.code, stderr: words.stderr }, { code: 1, stderr: '' });
+  t.match(words.stdout, /^ {2}exp +\d+ {2}\S+Z \(50 min( \d+ s)? ago\)$/m);
+  t.match(words.stdout, /^ {2}BAD expiry +expired$/m);
+  t.match(words.stdout, /\nThe token is NOT good\.\n$/);
+  const json = await keyturn(env, 'token', 'inspect', old, '--json');
+  t.equal(json.code, 1);
+  const { good, findings } = JSON.parse(json.stdout) as Inspection & { good: boolean };
+  t.equal(good, false);
+  t.same(
+    findings.filter((finding) => !finding.good),
+    [{ about: 'expiry', good: false, says: 'expired' }],
+  );
+});
 
+test('what is wrong with a token is said: tampered with, foreign, forged', async (t) => {
   const [header = '', payload = '', signature = ''] = good.split('.');
   const richer = { ...decodeJwt(good), scope: 'orders:read orders:write admin' };
-  t.same(await faults(t, `${header}.${encode(richer)}.${signature}`), {
+  t.same(await faults(`${header}.${encode(richer)}.${signature}`), {
     signature: 'not made by this key over this text',
   });
-  t.same(Object.keys(await faults(t, `${header}.${payload}.`)), ['signature']);
-  t.same(Object.keys(await faults(t, `${encode({ alg: 'none' })}.${payload}.`)), ['algorithm', 'key']);
+  t.same(Object.keys(await faults(`${header}.${payload}.`)), ['signature']);
+  t.same(Object.keys(await faults(`${encode({ alg: 'none' })}.${payload}.`)), ['algorithm', 'key']);
 
   const theirs = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
   const { kid } = decodeProtectedHeader(good);
   const claims = { iss: 'https://issuer.example', exp: now() + 60, iat: now() + 60 };
   const foreign = await new SignJWT(claims).setProtectedHeader({ alg: 'ES256', kid: 'theirs' }).sign(theirs);
-  t.same(await faults(t, foreign), {
+  t.same(await faults(foreign), {
     key: 'no key of ours has this kid and algorithm',
     issuer: 'not us (http://localhost:3000)',
     issued: 'in the future',
   });
   const forged = await new SignJWT(decodeJwt(good)).setProtectedHeader({ alg: 'ES256', kid: String(kid) }).sign(theirs);
-  t.same(Object.keys(await faults(t, forged)), ['signature']);
+  t.same(Object.keys(await faults(forged)), ['signature']);
 });
 
 test('a token of a key that is withdrawn is not good', async (t) => {
   const { kid } = decodeProtectedHeader(good);
   await execute(issuer.databaseUrl, `UPDATE signing_key SET revoked_at = now() WHERE kid = '${kid}'`);
-  t.same(await faults(t, good), { key: 'revoked: verifiers do not have it any more' });
+  t.same(await faults(good), { key: 'revoked: verifiers do not have it any more' });
 });
 
 test('what a stranger has put into a token does not steer the terminal', async (t) => {

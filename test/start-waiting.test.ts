@@ -73,19 +73,6 @@ test('two servers that start at one moment on an empty database make one set of 
   t.same(one, other, 'both publish the same');
 });
 
-test('of two that start at one moment without sharing KEYS_DIR one refuses, and names the file', async (t) => {
-  const { url } = await emptyDatabase(t);
-  const start = () => spawnServer(t, { DATABASE_URL: url });
-  const servers = await Promise.all([start(), start()]);
-  const [up, ...alsoUp] = servers.filter(({ stdout }) => stdout() !== '');
-  const refused = servers.find((server) => server !== up);
-  t.same(alsoUp, [], 'one of them is up');
-  const [key = ''] = await readdir(join(up?.folder ?? '', 'keys'));
-  t.equal((await refused?.ended)?.code, 1);
-  t.match(refused?.stderr(), `is missing: looked for ${join(refused?.folder ?? '', 'keys', key)}. `);
-  t.same(await readdir(refused?.folder ?? ''), [], 'and makes none');
-});
-
 async function jwks(issuer: string): Promise<unknown> {
   return (await fetch(`${issuer}/.well-known/jwks.json`)).json();
 }

@@ -107,31 +107,19 @@ test('with no settings at all it runs on an embedded Postgres, and all is there 
   await verify(t, second, await getToken(second, client));
 });
 
-test('with a DATABASE_URL it runs on that, which it migrates first', async (t) => {
+test('with a DATABASE_URL it runs on that, which it migrates first; .env is read, and the environment wins', async (t) => {
   const { url } = await emptyDatabase(t);
-  const server = await spawnServer(t, { DATABASE_URL: url });
+  const folder = await openTemporaryFolder(t);
+  const dotenv = [`DATABASE_URL="${url}"`, 'KEYS_DIR=secrets', 'ACCESS_TOKEN_TTL=60', 'LOG_LEVEL=trace'];
+  await writeFile(join(folder, '.env'), dotenv.join('\n'));
+  const server = await spawnServer(t, { ACCESS_TOKEN_TTL: '600', LOG_LEVEL: 'warn' }, { folder });
   const { hostname, port, pathname, password } = new URL(url);
-  const where = `"${pathname.slice(1)}" of the Postgres at ${hostname}:${port || 5432}`;
-  t.match(server.stdout(), `  database    ${where}\n`);
-  if (password !== '') t.notMatch(server.stdout() + server.stderr(), password);
-  await onlyKeyEncryptionKey(t, join(server.folder, 'keys'));
-  t.same(await readdir(server.folder), ['keys'], 'no folder for an embedded database');
+  t.match(server.stdout(), `  database    "${pathname.slice(1)}" of the Postgres at ${hostname}:${port || 5432}\n`);
+  if (password !== '') t.notMatch(server.stdout(), password);
+  t.equal(server.stderr(), '', 'nothing to warn of');
+  await onlyKeyEncryptionKey(t, join(folder, 'secrets'));
+  t.same((await readdir(folder)).sort(), ['.env', 'secrets'], 'no folder for an embedded database');
   const [migrations] = await execute(url, 'SELECT count(*)::int AS count FROM _prisma_migrations');
   t.ok(Number(migrations?.count) > 0);
   await followTheMessage(t, server);
-});
-
-test('a .env in the folder where it starts is read, and the environment wins', async (t) => {
-  const { url } = await emptyDatabase(t);
-  const folder = await openTemporaryFolder(t);
-  await writeFile(
-    join(folder, '.env'),
-    `DATABASE_URL="${url}"\nKEYS_DIR=secrets\nACCESS_TOKEN_TTL=60\nLOG_LEVEL=trace\n`,
-  );
-  const server = await spawnServer(t, { ACCESS_TOKEN_TTL: '61', LOG_LEVEL: 'warn' }, { folder });
-  await onlyKeyEncryptionKey(t, join(folder, 'secrets'));
-  t.equal(server.stderr(), '', 'nothing to warn of');
-  const added = await server.keyturn('resource', 'add', 'https://orders.example', '--scope', 'orders:read');
-  t.equal(added.code, 0, 'the command line reads it too');
-  t.same(await execute(url, 'SELECT longest_token_ttl FROM issuer'), [{ longest_token_ttl: 61 }]);
 });
