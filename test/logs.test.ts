@@ -76,7 +76,6 @@ async function fullRun(t: Test, server: ServerProcess): Promise<Secrets> {
   await admin('keys', 'rotate', '--now');
   await admin('keys', 'revoke', kid);
   for (const [name, token] of [...secrets].filter(([name]) => name.includes('access token'))) {
-    await server.keyturn('token', 'inspect', token);
     await send(server, `/nowhere/${token}`, { headers: { authorization: `Bearer ${token}` } });
     secrets.set(`signature of ${name}`, token.split('.')[2] as string);
   }
