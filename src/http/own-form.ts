@@ -1,7 +1,7 @@
 /** Forms of ours: what each has to show before it is read, and the one by which people sign in. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Accounts } from '../login/accounts.ts';
-import { isCsrfValue } from '../login/browser.ts';
+import { isCsrfValue, newBrowserSecret, readBrowserSecret } from '../login/browser.ts';
 import type { Browser } from '../login/flow.ts';
 import type { SignInProblem } from '../login/pages/index.ts';
 import type { Sessions } from '../login/sessions.ts';
@@ -32,12 +32,24 @@ export function readOwnForm(
 
 /**
  * What every form of ours has to show before anything comes of it: that it was made for this browser, and, where a
- * person decides something by it, for this session. Throws `access_denied`.
+ * person decides something by it, for this session.
  */
-export function requireCsrf({ form, browser }: OwnForm, session?: Session): void {
-  if (!isCsrfValue(form.get('csrf'), browser.secret, session?.id)) {
+export function hasCsrf({ form, browser }: OwnForm, session?: Session): boolean {
+  return isCsrfValue(form.get('csrf'), browser.secret, session?.id);
+}
+
+/** The same; throws `access_denied` where it does not. */
+export function requireCsrf(own: OwnForm, session?: Session): void {
+  if (!hasCsrf(own, session)) {
     throw new ProtocolError('access_denied', 'the form is too old, or cookies are off; go back and try again');
   }
+}
+
+/** The browser's secret, for the values in the forms that it is sent; a browser that has none gets one. */
+export function provideSecret(request: FastifyRequest, reply: FastifyReply, cookies: Cookies): string {
+  const secret = readBrowserSecret(cookies.browser(request)) ?? newBrowserSecret();
+  cookies.setBrowser(reply, secret);
+  return secret;
 }
 
 export interface PasswordSignInServices {

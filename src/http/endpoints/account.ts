@@ -1,16 +1,17 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Passwords } from '../../crypto/password.ts';
 import { type AccountOverviewOptions, accountOverview, changePassword } from '../../login/account.ts';
-import { csrfValue, newBrowserSecret, readBrowserSecret } from '../../login/browser.ts';
+import { csrfValue } from '../../login/browser.ts';
 import type { AccountNotice, AccountProblem, Pages, SignInProblem } from '../../login/pages/index.ts';
 import type { Session } from '../../protocol/session.ts';
 import { basePathOf, type Endpoint } from '../endpoint.ts';
 import type { Form } from '../form.ts';
 import {
   beginSession,
+  hasCsrf,
   type PasswordSignInServices,
+  provideSecret,
   readOwnForm,
-  requireCsrf,
   signInByForm,
   unlessBusy,
 } from '../own-form.ts';
@@ -31,6 +32,12 @@ interface Outcome {
   readonly problem?: AccountProblem;
 }
 
+/** What a sign-in that did not work leaves in its form. */
+interface Retry {
+  readonly email: string;
+  readonly problem: SignInProblem;
+}
+
 /**
  * A person's own page: their sessions, what they have allowed, their password. Whatever a form names is looked for among
  * what is theirs alone. Who is not signed in does that here, for this page and no client.
@@ -41,40 +48,35 @@ export function accountEndpoints(services: AccountServices): Endpoint[] {
 
   async function show(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const session = await sessions.find(cookies.session(request), now());
-    const secret = readBrowserSecret(cookies.browser(request)) ?? newBrowserSecret();
-    cookies.setBrowser(reply, secret);
-    return session === undefined ? askToSignIn(reply, secret) : showAccount(reply, secret, { session });
+    return session === undefined ? askToSignIn(request, reply) : showAccount(request, reply, { session });
   }
 
-  function askToSignIn(reply: FastifyReply, secret: string, retry?: { email: string; problem: SignInProblem }) {
-    const busy = retry?.problem === 'busy';
-    if (busy) reply.header('retry-after', busyFor);
-    const form = { action: `${base}/account/sign-in`, csrf: csrfValue(secret), email: '' };
-    return pages.send(reply, busy ? 503 : 200, views.signIn({ ...form, ...retry }));
+  function askToSignIn(request: FastifyRequest, reply: FastifyReply, retry?: Retry): FastifyReply {
+    const csrf = csrfValue(provideSecret(request, reply, cookies));
+    const page = views.signIn({ action: `${base}/account/sign-in`, csrf, email: '', ...retry });
+    return pages.send(reply, statusFor(reply, retry?.problem), page);
   }
 
-  async function showAccount(reply: FastifyReply, secret: string, { session, ...said }: Outcome) {
+  async function showAccount(request: FastifyRequest, reply: FastifyReply, { session, ...said }: Outcome) {
     const overview = await accountOverview(services, session, now());
-    const form = { action: `${base}/account`, csrf: csrfValue(secret, session.id), signOut: `${base}/logout` };
-    const busy = said.problem === 'busy';
-    if (busy) reply.header('retry-after', busyFor);
-    return pages.send(reply, busy ? 503 : 200, views.account({ ...form, ...overview, ...said }));
+    const csrf = csrfValue(provideSecret(request, reply, cookies), session.id);
+    const form = { action: `${base}/account`, csrf, signOut: `${base}/logout` };
+    return pages.send(reply, statusFor(reply, said.problem), views.account({ ...form, ...overview, ...said }));
   }
 
   async function signIn(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const own = readOwnForm(request, services);
-    requireCsrf(own);
-    const problem = await signInByForm(request, reply, own, services);
+    const problem = hasCsrf(own) ? await signInByForm(request, reply, own, services) : 'expired';
     if (problem === undefined) return redirect(reply, `${issuer}/account`);
-    return askToSignIn(reply, own.browser.secret, { email: (own.form.get('email') ?? '').slice(0, 254), problem });
+    return askToSignIn(request, reply, { email: (own.form.get('email') ?? '').slice(0, 254), problem });
   }
 
   async function act(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const own = readOwnForm(request, services);
     const session = await sessions.find(own.browser.session, now());
     if (session === undefined) return redirect(reply, `${issuer}/account`);
-    requireCsrf(own, session);
-    return showAccount(reply, own.browser.secret, await outcomeOf(request, reply, own.form, session));
+    if (!hasCsrf(own, session)) return showAccount(request, reply, { session, problem: 'expired' });
+    return showAccount(request, reply, await outcomeOf(request, reply, own.form, session));
   }
 
   async function outcomeOf(
@@ -121,4 +123,12 @@ export function accountEndpoints(services: AccountServices): Endpoint[] {
     { path: '/account', method: 'POST', handle: pages.orErrorPage(act) },
     { path: '/account/sign-in', method: 'POST', handle: pages.orErrorPage(signIn) },
   ];
+}
+
+/** What a page says by its status; who is to wait also learns how long. */
+function statusFor(reply: FastifyReply, problem: SignInProblem | AccountProblem | undefined): number {
+  if (problem === 'expired') return 403;
+  if (problem !== 'busy') return 200;
+  reply.header('retry-after', busyFor);
+  return 503;
 }

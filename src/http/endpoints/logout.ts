@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { BackChannel } from '../../login/back-channel.ts';
-import { csrfValue, newBrowserSecret, readBrowserSecret } from '../../login/browser.ts';
+import { csrfValue } from '../../login/browser.ts';
 import type { Pages } from '../../login/pages/index.ts';
 import type { Sessions } from '../../login/sessions.ts';
 import {
@@ -18,7 +18,7 @@ import type { Revoker } from '../../tokens/revocation.ts';
 import type { Cookies } from '../cookies.ts';
 import { basePathOf, type Endpoint } from '../endpoint.ts';
 import { type Form, parseForm } from '../form.ts';
-import { readOwnForm, requireCsrf } from '../own-form.ts';
+import { provideSecret, readOwnForm, requireCsrf } from '../own-form.ts';
 import type { PageSender } from '../page-sender.ts';
 import { queryOf, redirect, requireForm } from '../request.ts';
 
@@ -57,11 +57,9 @@ export function logoutEndpoints(services: LogoutServices): Endpoint[] {
   }
 
   function ask(request: FastifyRequest, reply: FastifyReply, { id, user }: Session, after: AfterSignOut): FastifyReply {
-    const secret = readBrowserSecret(cookies.browser(request)) ?? newBrowserSecret();
-    cookies.setBrowser(reply, secret);
     const page = views.signOut({
       action: askAgain(`${basePathOf(issuer)}/sign-out`, after),
-      csrf: csrfValue(secret, id),
+      csrf: csrfValue(provideSecret(request, reply, cookies), id),
       user,
       ...(after.client && { clientName: after.client.name }),
     });
