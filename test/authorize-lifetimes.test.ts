@@ -104,6 +104,17 @@ test('a person who is disabled, or signed out everywhere, decides nothing by a f
   }
 });
 
+test('a session that ends while it is being answered from is told to the client: login_required', async (t) => {
+  const { browser } = await signedIn();
+  const query = (text: string) => issuer.database.query(text);
+  await query('CREATE FUNCTION gone() RETURNS trigger AS $$ BEGIN RETURN NULL; END $$ LANGUAGE plpgsql');
+  await query('CREATE TRIGGER gone BEFORE UPDATE ON session FOR EACH ROW EXECUTE FUNCTION gone()');
+  const { left } = await browser.open(path);
+  await query('DROP TRIGGER gone ON session');
+  t.match(Object.fromEntries(left?.searchParams ?? []), { error: 'login_required', state: 'the state' });
+  t.equal(outcomeOf(await browser.open(path)), 'code');
+});
+
 test('the code of a person who is disabled, or signed out everywhere, redeems nothing', async (t) => {
   for (const [what, decide] of endings) {
     const { browser, user } = await signedIn();

@@ -133,7 +133,7 @@ export function createFlow(options: FlowOptions): Flow {
     return interaction;
   }
 
-  /** Makes the grant, generation 0, and the way back to the client with its code. */
+  /** Makes the grant, generation 0. The way back to the client: with its code, or an error where the session is gone. */
   async function answer(request: AuthorizationRequest, client: Client, session: Session): Promise<string> {
     const { grantId, digest, code } = newCode();
     const offline = request.scope.includes('offline_access');
@@ -160,7 +160,7 @@ export function createFlow(options: FlowOptions): Flow {
       },
       createdAt,
     );
-    if (!added) throw new ProtocolError('login_required', 'the session has just ended');
+    if (!added) return tell(request, undefined, new ProtocolError('login_required', 'the session has just ended'));
     return withParameters(request.redirectUri, { code, state: request.state, iss: issuer });
   }
 
