@@ -89,6 +89,7 @@ async function main(): Promise<void> {
       migrations: join(packageFolder, 'prisma', 'migrations'),
       ...(logo && { logo }),
     });
+    if (stopping) return;
     await app.server.listen({ host: config.host, port: config.port });
     await app.start();
     const { server, keyring, databaseAddress } = app;
@@ -117,6 +118,8 @@ async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => void stop(0, signal));
   process.on('uncaughtException', (err) => {
     log.fatal({ err }, 'a mistake of ours: stopping');
+    destination.flushSync();
+    if (stopping) process.exit(1);
     void stop(1, 'uncaught exception');
   });
 
