@@ -79,7 +79,7 @@ test('no form of this page works without the value made for this browser and thi
   }
 });
 
-test("a form with one person's value does nothing in the session of another", async (t) => {
+test('a form made for one person does nothing in the session of another', async (t) => {
   const ada = await enter();
   const eve = await enter('eve@example.org');
   eve.cookies.set('kt_browser', ada.cookies.get('kt_browser') ?? '');

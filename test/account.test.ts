@@ -106,7 +106,7 @@ test('one session is ended, and no other', async (t) => {
   t.same([await isSignedIn(browser), await isSignedIn(first), await isSignedIn(second)], [true, false, true]);
 });
 
-test("nobody can end another's session, nor withdraw another's consent", async (t) => {
+test('nobody can end a session of another person, nor withdraw their consent', async (t) => {
   const [ada, eve] = [await person(), await person()];
   const hers = createBrowser(issuer);
   await obtainTokens(issuer, app, {}, hers, ada);

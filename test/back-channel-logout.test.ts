@@ -37,6 +37,15 @@ function toldOn(html: string): Record<string, string> {
 /** The command line's way to end things: no server knows of it. */
 const revoker = createRevoker({ database: issuer.database, now: clock.now, longestLife: () => 700 });
 
+test('the metadata says where one signs out, and that clients are told with sid', async (t) => {
+  const { json } = await get(issuer, '/.well-known/openid-configuration');
+  t.match(json, {
+    end_session_endpoint: `${issuer.issuer}/logout`,
+    backchannel_logout_supported: true,
+    backchannel_logout_session_supported: true,
+  });
+});
+
 test('every client of the session is told, and no other', async (t) => {
   const shop = await addApp(t, 'Shop');
   const mail = await addApp(t, 'Mail');

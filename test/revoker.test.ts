@@ -106,7 +106,7 @@ test('to end a session ends its grants, voids each, and names the clients to tel
   ]);
 });
 
-test("nobody ends another's session", async (t) => {
+test('nobody ends the session of another person', async (t) => {
   const { revoker, add, signIn, isLive, enter, voided, told, ended } = await start(t);
   const [ada, eve] = [await add(), await add()];
   const sid = await signIn(ada);

@@ -129,7 +129,7 @@ test('a state with line breaks, or one that is too long, is refused', async (t) 
   }
 });
 
-test("our form is not another site's to post", async (t) => {
+test('our form is not for another site to post', async (t) => {
   const { browser, isSignedIn } = await enter();
   await browser.open('/logout');
   const form = { ...browser.hidden(), decision: 'sign-out' };

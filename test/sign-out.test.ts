@@ -150,7 +150,7 @@ test('a hint that is not ours, or that client_id contradicts, makes us ask and l
   t.equal(resultOf(await browser.submit({ decision: 'sign-out' })), 'signed out', 'and then no address is followed');
 });
 
-test("another person's hint does not sign this one out, nor does one of another session", async (t) => {
+test('a hint of another person does not sign this one out, nor does one of another session', async (t) => {
   const { browser, tokens } = await enter();
   await registerUser(issuer, { email: 'eve@example.org' });
   const eve = await enter('eve@example.org');
