@@ -3,6 +3,7 @@ import { decodeJwt } from 'jose';
 import { test } from 'tap';
 import { clientDefaults } from '../src/protocol/client.ts';
 import type { Authorization, Behind, Target } from '../src/tokens/authorization.ts';
+import * as claims from '../src/tokens/claims.ts';
 import { createMint } from '../src/tokens/mint.ts';
 import { createBrowser } from './support/browser.ts';
 import { get, orders, registerResource, startIssuer } from './support/issuer.ts';
@@ -29,6 +30,21 @@ const extras = fc.dictionary(
   ),
   fc.constantFrom(marker, [marker], { nested: marker }),
 );
+
+test('of an object that has more, the listed claims alone are signed', async (t) => {
+  const payloads = {
+    'at+jwt': claims.accessTokenPayload,
+    JWT: claims.idTokenPayload,
+    'rt+jwt': claims.refreshTokenPayload,
+    'logout+jwt': claims.logoutTokenPayload,
+  } as const;
+  for (const [typ, payload] of Object.entries(payloads)) {
+    const whole = Object.fromEntries(
+      [...claimsOf(typ), 'email', 'passwordHash', 'toJSON', marker].map((name) => [name, name]),
+    );
+    t.same(Object.keys(payload(whole as never)).sort(), [...claimsOf(typ)].sort(), typ);
+  }
+});
 
 test('no property of any row gets into a token but the claims that are listed', async (t) => {
   const minted: { typ: string; payload: Record<string, unknown> }[] = [];
