@@ -70,6 +70,10 @@ export async function startIssuer(t: Test, options: TestIssuerOptions = {}): Pro
   return { app, issuer: result.config.issuer, databaseUrl, keysDir, database, statements, log };
 }
 
+/** Statements that an issuer sends by itself every now and then, whatever is asked of it. */
+export const background =
+  /change_id_seq|FROM change\b|\binstance\b|(expires|created)_at < now|\blogout_delivery\b|LISTEN/;
+
 export const orders: Resource = {
   identifier: 'https://orders.example',
   scopes: { 'orders:read': 'See your orders', 'orders:write': '' },
