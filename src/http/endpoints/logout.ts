@@ -77,17 +77,17 @@ export function logoutEndpoints(services: LogoutServices): Endpoint[] {
     return end(reply, { id: session.id, userId: session.user.id }, after);
   }
 
-  /** Ends the session, if there is one, and leads on. Who waits at a client does not wait for the others as well. */
+  /** Ends the session, if there is one, and leads on when the other clients know, or patience is over. */
   async function end(
     reply: FastifyReply,
     session: SessionToEnd | undefined,
     after: AfterSignOut,
   ): Promise<FastifyReply> {
     const ended = session && (await revoker.endSession(session.id, 'sign-out', session.userId));
-    const telling = ended?.logoutId === undefined ? [] : backChannel.tell(ended.logoutId);
+    const telling = ended?.logoutId === undefined ? [] : await backChannel.tell(ended.logoutId);
     const address = addressAfter(after);
     if (address !== undefined) return redirect(reply, address);
-    const told = (await telling).map(async ({ clientId, state }) => {
+    const told = telling.map(async ({ clientId, state }) => {
       const client = await services.client(clientId);
       return { clientName: client?.name ?? clientId, state };
     });
