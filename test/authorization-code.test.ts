@@ -139,7 +139,8 @@ test('each step costs what it says: sign-in 3 statements, authorize with a sessi
     const before = issuer.statements.length;
     await work();
     const sent = issuer.statements.slice(before);
-    return sent.filter((text) => !/change_id_seq|instance|expires_at < now|FROM change|logout_delivery/.test(text)).length;
+    return sent.filter((text) => !/change_id_seq|instance|expires_at < now|FROM change|logout_delivery/.test(text))
+      .length;
   };
   const { verifier, challenge } = newVerifier();
   let left: URL | undefined;

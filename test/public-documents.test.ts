@@ -2,6 +2,7 @@ import { calculateJwkThumbprint, type JWK } from 'jose';
 import tap, { test } from 'tap';
 import { createPublicDocument } from '../src/http/document.ts';
 import { scheduleOf } from '../src/keys/lifecycle.ts';
+import { identityScopes } from '../src/protocol/scope.ts';
 import { updateResource } from '../src/store/resource.ts';
 import { createTestClock } from './support/clock.ts';
 import { type Answer, get, orders, registerClient, registerResource, startIssuer } from './support/issuer.ts';
@@ -145,14 +146,14 @@ test('the JWKS changes when the clock takes a key out, and not before', async (t
 
 test('the metadata changes with the scopes of a resource, and with nothing else', async (t) => {
   const before = await get(issuer, metadata);
-  t.same(before.json.scopes_supported, ['orders:read', 'orders:write']);
+  t.same(before.json.scopes_supported, [...identityScopes, 'orders:read', 'orders:write']);
   await registerClient(issuer);
   t.equal((await get(issuer, metadata)).headers.etag, before.headers.etag, 'a new client');
   await updateResource(issuer.database, orders.identifier, { scopes: { ...orders.scopes, 'orders:cancel': '' } });
   await issuer.app.refresh();
   const after = await get(issuer, metadata, { 'if-none-match': String(before.headers.etag) });
   t.equal(after.status, 200);
-  t.same(after.json.scopes_supported, ['orders:cancel', 'orders:read', 'orders:write']);
+  t.same(after.json.scopes_supported, [...identityScopes, 'orders:cancel', 'orders:read', 'orders:write']);
 });
 
 test('a document is rendered once for each version, however often it is read', async (t) => {
