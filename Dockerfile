@@ -2,16 +2,19 @@
 FROM node:24-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
+COPY verifier/package.json verifier/
 RUN npm ci
 COPY prisma prisma
 COPY tsconfig.json tsconfig.build.json ./
 COPY scripts scripts
+COPY verifier verifier
 COPY src src
-RUN npm run build:prisma && npx tsc --project tsconfig.build.json
+RUN npm run build:prisma && npx tsc --build verifier && npx tsc --project tsconfig.build.json
 
 FROM node:24-bookworm-slim AS production
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
+COPY verifier/package.json verifier/
 RUN npm ci --omit=dev --omit=optional && npm cache clean --force
 
 FROM node:24-bookworm-slim
@@ -19,6 +22,8 @@ ENV NODE_ENV=production HOST=0.0.0.0 KEYS_DIR=/keys DATA_DIR=/data
 WORKDIR /app
 COPY --from=production /app/node_modules node_modules
 COPY --from=build /app/dist dist
+COPY --from=build /app/verifier/dist verifier/dist
+COPY verifier/package.json verifier/
 COPY package.json ./
 COPY prisma/migrations prisma/migrations
 COPY scripts/keyturn.js scripts/keyturn.js

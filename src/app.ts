@@ -3,6 +3,7 @@
  * them could.
  */
 import { availableParallelism } from 'node:os';
+import { createDenylist } from '@keyturn/verifier/denylist';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { type Clock, createClock } from './clock.ts';
@@ -40,7 +41,6 @@ import { openDatabase } from './store/database.ts';
 import type { DatabaseAddress } from './store/database-errors.ts';
 import { createRegistry } from './store/registry.ts';
 import { findUser } from './store/user.ts';
-import { createDenylist } from './tokens/denylist.ts';
 import { createMint } from './tokens/mint.ts';
 import { createRevoker } from './tokens/revocation.ts';
 import { createTokenReader } from './tokens/verification.ts';

@@ -2,6 +2,8 @@
  * Keeps what is in memory in step with Postgres, from the first reading on, and the keys turning. Part of the
  * composition root: it owns the order of these things and whether the process is ready, and nothing else.
  */
+
+import type { Denylist } from '@keyturn/verifier/denylist';
 import type { Logger } from 'pino';
 import type { Clock } from './clock.ts';
 import type { Readiness } from './http/endpoints/health.ts';
@@ -24,7 +26,6 @@ import type { Registry } from './store/registry.ts';
 import { forgetOldRevocations, listRevocations } from './store/revocation.ts';
 import { forgetOldSessions } from './store/session.ts';
 import { listSigningKeys } from './store/signing-key.ts';
-import type { Denylist } from './tokens/denylist.ts';
 
 /**
  * How long tokens are issued from memory while the database is away: after that, clients and keys are too likely to
@@ -87,6 +88,7 @@ export function createReplica(options: ReplicaOptions): Replica {
   let lastReadAt = 0;
   let longestTokenTtl = options.accessTokenTtl;
   let failure: string | undefined;
+  let lastRevocation = 0n;
   let rotation: Promise<void> | undefined;
   let rotateAfter = 0;
   let houseKeeper: NodeJS.Timeout | undefined;
@@ -104,7 +106,9 @@ export function createReplica(options: ReplicaOptions): Replica {
     if (touches('issuer')) ({ longestTokenTtl } = await readIssuerState(database));
     if (touches('signing_key') || touches('issuer')) await keyring.take(await listSigningKeys(database));
     if (touches('revocation')) {
-      denylist.add(await listRevocations(database, everything ? 0n : denylist.head(), clock.now()));
+      const revocations = await listRevocations(database, everything ? 0n : lastRevocation, clock.now());
+      denylist.add(revocations);
+      lastRevocation = revocations.at(-1)?.id ?? lastRevocation;
     }
     if (everything) await registry.load();
     else await registry.refresh(changes);

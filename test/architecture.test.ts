@@ -35,7 +35,7 @@ interface Source {
   readonly imports: readonly string[];
 }
 
-const sources = ['src', 'scripts', 'test'].flatMap(readSources);
+const sources = ['src', 'scripts', 'test', 'verifier/src'].flatMap(readSources);
 const inSrc = sources.filter(({ file }) => file.startsWith('src/'));
 
 function readSources(folder: string): Source[] {
@@ -86,6 +86,23 @@ test('a package that belongs to a room is used there alone', async (t) => {
       const typesForTheRoot = packageOf(specifier) === 'fastify' && roomOf(file) === 'app.ts';
       if (owner !== undefined) t.ok(roomOf(file) === owner || typesForTheRoot, `${file} imports ${specifier}`);
     }
+  }
+});
+
+test('the verifier stands alone, and only tokens, http and the root build on it', async (t) => {
+  for (const { file, imports } of sources.filter(({ file }) => file.startsWith('verifier/'))) {
+    const outside = imports.filter((name) => !name.startsWith('./') && name !== 'jose' && !name.startsWith('../'));
+    // Types of the frameworks that it adapts to come with those.
+    t.same(
+      outside.filter((name) => !['fastify', 'express'].includes(name)),
+      [],
+      file,
+    );
+  }
+  for (const { file } of inSrc.filter(({ imports }) =>
+    imports.some((name) => packageOf(name) === '@keyturn/verifier'),
+  )) {
+    t.ok(['tokens', 'http', ...top].includes(roomOf(file)), file);
   }
 });
 

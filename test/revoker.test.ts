@@ -1,6 +1,6 @@
+import { revocationDigest } from '@keyturn/verifier/denylist';
 import { type Test, test } from 'tap';
 import { newId } from '../src/crypto/handle.ts';
-import { revocationDigest } from '../src/crypto/revocation-digest.ts';
 import { clientDefaults } from '../src/protocol/client.ts';
 import { disable, endSignIns, revokeRole, type User } from '../src/protocol/user.ts';
 import { addClient } from '../src/store/client.ts';

@@ -3,7 +3,7 @@
  * of where keys are kept. Issuing writes nothing and asks the database nothing.
  */
 import { randomUUID } from 'node:crypto';
-import { revocationDigest } from '../crypto/revocation-digest.ts';
+import { revocationDigest } from '@keyturn/verifier/denylist';
 import type { Keyring } from '../keys/keyring.ts';
 import { formatScope } from '../protocol/scope.ts';
 import type { NumericDate, Seconds } from '../protocol/time.ts';

@@ -1,6 +1,7 @@
 /** The one function that writes revocations, and the acts that use it (DESIGN §3.5). */
+
+import { type RevocationKind, revocationDigest } from '@keyturn/verifier/denylist';
 import { newId } from '../crypto/handle.ts';
-import { type RevocationKind, revocationDigest } from '../crypto/revocation-digest.ts';
 import type { NumericDate, Seconds } from '../protocol/time.ts';
 import type { User, UserChange } from '../protocol/user.ts';
 import { type ChangeKind, changing, type Transaction } from '../store/change.ts';

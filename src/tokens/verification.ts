@@ -1,11 +1,12 @@
 /** Reads tokens that come back to the issuer: access tokens at userinfo, ID tokens as hints. */
+
+import type { Denylist } from '@keyturn/verifier/denylist';
 import { compactVerify, decodeProtectedHeader, importJWK, type JWK } from 'jose';
 import type { Keyring } from '../keys/keyring.ts';
 import { ProtocolError } from '../protocol/error.ts';
 import type { SigningKey } from '../protocol/signing-key.ts';
 import type { NumericDate, Seconds } from '../protocol/time.ts';
 import type { AccessTokenClaims, IdTokenClaims, RefreshTokenClaims } from './claims.ts';
-import type { Denylist } from './denylist.ts';
 
 export interface TokenReader {
   /**

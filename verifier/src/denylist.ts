@@ -1,9 +1,9 @@
 /** The denylist in memory, and the one rule by which a token is void. No clock is in the rule. */
-import { revocationDigest } from '../crypto/revocation-digest.ts';
-import type { NumericDate } from '../protocol/time.ts';
-import type { Revocation } from '../store/revocation.ts';
+import { revocationDigest } from './digest.ts';
 
-/** What the rule looks at in a token. */
+export { type RevocationKind, revocationDigest } from './digest.ts';
+
+/** What the rule looks at in a token: `kid` is its header's, all others are claims. */
 export interface RevocableToken {
   readonly kid: string;
   readonly jti: string;
@@ -15,21 +15,27 @@ export interface RevocableToken {
   readonly client_epoch?: number | undefined;
 }
 
+/** One entry of the feed: what the digest names is void, or, with an epoch, all of it that has a lower one. */
+export interface RevocationEntry {
+  readonly digest: string;
+  readonly epochBelow: number | null;
+  /** Seconds since 1970: from then on nothing that it concerns can be alive. */
+  readonly expiresAt: number;
+}
+
 export interface Denylist {
-  /** Takes in entries in the order of their ids. Entries already there are no harm. */
-  add(revocations: readonly Revocation[]): void;
-  /** The id of the last entry that was taken in. */
-  head(): bigint;
+  /** Takes in entries. It only grows: entries already there are no harm, and none takes another's place. */
+  add(entries: Iterable<RevocationEntry>): void;
   /** Whether a token is void: its id, grant or key is named, or its user's or client's epoch has passed it by. */
   isVoid(token: RevocableToken): boolean;
   /** Lets go of entries that concern nothing alive. */
-  forget(now: NumericDate): void;
+  forget(now: number): void;
+  readonly size: number;
 }
 
 export function createDenylist(): Denylist {
   /** By digest; null: void outright; a number: void below that epoch. */
-  const entries = new Map<string, { epochBelow: number | null; expiresAt: NumericDate }>();
-  let head = 0n;
+  const entries = new Map<string, { epochBelow: number | null; expiresAt: number }>();
 
   function named(digest: string): boolean {
     return entries.get(digest)?.epochBelow === null;
@@ -41,15 +47,16 @@ export function createDenylist(): Denylist {
   }
 
   return {
-    head: () => head,
+    get size() {
+      return entries.size;
+    },
 
-    add(revocations) {
-      for (const { id, digest, epochBelow, expiresAt } of revocations) {
+    add(added) {
+      for (const { digest, epochBelow, expiresAt } of added) {
         const before = entries.get(digest);
         const epoch =
           before?.epochBelow === null || epochBelow === null ? null : Math.max(before?.epochBelow ?? 0, epochBelow);
         entries.set(digest, { epochBelow: epoch, expiresAt: Math.max(before?.expiresAt ?? 0, expiresAt) });
-        if (id > head) head = id;
       }
     },
 
