@@ -17,6 +17,9 @@ const packageFolder = resolve(import.meta.dirname, import.meta.filename.endsWith
 /** Milliseconds that a stop waits for the rest of the world; container runtimes lose patience after ten seconds. */
 const stopTimeout = 8_000;
 
+/** Nobody logs headers; should one come along with something else, it goes no further. */
+const serializers = { headers: () => '…', authorization: () => '…', cookie: () => '…' };
+
 /** Exit codes: 1, something outside stands in the way; 2, the configuration is wrong. */
 function exit(code: 1 | 2, lines: readonly string[]): never {
   for (const line of lines) process.stderr.write(`keyturn: ${line}\n`);
@@ -66,7 +69,7 @@ async function main(): Promise<void> {
   const logo = readBrandLogo(config);
   const { version } = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8')) as { version: string };
   const destination = pino.destination({ dest: 2, sync: false, minLength: 4096, periodicFlush: 200 });
-  const log = pino({ level: config.logLevel, redact: ['*.authorization', '*.cookie'] }, destination);
+  const log = pino({ level: config.logLevel, serializers }, destination);
 
   let embedded: EmbeddedPostgres | undefined;
   let app: App | undefined;

@@ -16,7 +16,7 @@ const descriptions: Record<string, string> = {
 export function sendError(error: FastifyError | ProtocolError, request: FastifyRequest, reply: FastifyReply): void {
   const known = toProtocolError(error);
   if (known.status >= 500 && known.code !== 'temporarily_unavailable')
-    request.log.error({ err: error }, 'request failed');
+    request.log.error({ reqId: request.id, err: error }, 'request failed');
   if (known.challenge !== undefined) reply.header('www-authenticate', known.challenge);
   if (known.retryAfter !== undefined) reply.header('retry-after', known.retryAfter);
   const transportStatus = !(error instanceof ProtocolError) && known.status < 500 ? error.statusCode : undefined;

@@ -77,7 +77,7 @@ export function createPageSender({ issuer, pages, resource }: PageSenderOptions)
         return await handler(request, reply);
       } catch (error) {
         const known = error instanceof ProtocolError;
-        if (!known) request.log.error({ err: error }, 'request failed');
+        if (!known) request.log.error({ reqId: request.id, err: error }, 'request failed');
         const [status, says] = known ? [error.status, `${error.message}.`] : [500, 'It has been logged.'];
         if (known && error.retryAfter !== undefined) reply.header('retry-after', error.retryAfter);
         const title = known ? 'This does not work' : 'Something went wrong here';

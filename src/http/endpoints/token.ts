@@ -61,7 +61,7 @@ export function tokenEndpoint(services: TokenEndpointServices): Endpoint {
 
       const aud = target.resource?.identifier;
       message.log.info(
-        { client: client.id, grant: name, sub: behind?.grant.userId, aud, jti: issued.jti },
+        { reqId: message.id, client: client.id, grant: name, sub: behind?.grant.userId, aud, jti: issued.jti },
         'token issued',
       );
       return reply.send({
