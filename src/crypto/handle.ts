@@ -2,7 +2,7 @@
  * Owns the names and secrets that we make up: ids typed by a prefix, secrets of 256 random bits, and the digests in
  * which alone a secret is kept. Knows nothing of what they are for.
  */
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 
 const alphabet = 'abcdefghijkmnpqrstuvwxyz23456789'; // 32 signs, none that people mix up (l, o, 0, 1)
 
@@ -24,7 +24,7 @@ export function newSecret(prefix: string): string {
  * (they cannot be guessed) and would cost each token request dearly.
  */
 export function digestSecret(secret: string): string {
-  return createHash('sha256').update(secret).digest('base64url');
+  return hash('sha256', secret, 'base64url');
 }
 
 /** Whether a digest is that of the secret, in a time that does not depend on where they differ. */
