@@ -77,6 +77,11 @@ test('who is not signed in does that first, for no client', async (t) => {
   t.match(visit.html, /value="allow"/, 'the session is the one that apps share');
 });
 
+test('password managers find the page where passwords change', async (t) => {
+  const { status, headers } = await get(issuer, '/.well-known/change-password');
+  t.same([status, headers.location], [303, `${issuer.issuer}/account`]);
+});
+
 test('a session that apps share shows this page without a password', async (t) => {
   const email = await person();
   const browser = createBrowser(issuer);

@@ -1,6 +1,18 @@
 import { test } from 'tap';
+import { createBrowser, outcomeOf } from './support/browser.ts';
 import { freshDatabase } from './support/database.ts';
 import { startProxy } from './support/database-proxy.ts';
+import { post, registerResource, startIssuer, temporaryFolder } from './support/issuer.ts';
+import {
+  authorizePath,
+  newVerifier,
+  obtainTokens,
+  password,
+  redeem,
+  registerApp,
+  registerUser,
+  signIn,
+} from './support/people.ts';
 import { eventually, keyturn, type ServerProcess, spawnServer } from './support/process.ts';
 
 async function readiness({ issuer }: ServerProcess): Promise<{ code: number; status: string; reason?: string }> {
@@ -59,4 +71,64 @@ test('while the database is away all goes on from memory, and once it is back so
   server.kill('SIGTERM');
   t.equal((await server.ended).code, 0, 'it ends well without its database');
   t.ok(performance.now() - since < 9_000);
+});
+
+test('what needs the database answers 503 meanwhile, and goes on afterwards from where it was', async (t) => {
+  const { url } = await freshDatabase(t);
+  const proxy = await startProxy(t, url);
+  const own = await startIssuer(t, { beside: { databaseUrl: url, keysDir: await temporaryFolder(t) } });
+  const issuer = await startIssuer(t, { beside: { ...own, databaseUrl: proxy.url } });
+  await registerResource(issuer);
+  const { email } = await registerUser(issuer);
+  const grantTypes = ['authorization_code', 'refresh_token'];
+  const app = await registerApp(issuer, { grantTypes });
+  const { verifier, challenge } = newVerifier();
+  const path = authorizePath(app.id, challenge);
+
+  const stranger = createBrowser(issuer);
+  await stranger.open(path);
+  const asked = createBrowser(issuer);
+  const again = authorizePath(app.id, challenge, { prompt: 'consent' });
+  await asked.open(again);
+  t.equal(outcomeOf(await asked.submit({ email, password })), 'consent');
+  const known = createBrowser(issuer);
+  const code = (await signIn(known, path)).left?.searchParams.get('code') ?? '';
+  const { json: tokens } = await obtainTokens(issuer, app);
+
+  proxy.cut();
+  const pages = {
+    'a request': await known.open(path),
+    consent: await asked.submit({ decision: 'allow' }),
+    'the own page': await known.open('/account'),
+    'sign-out': await known.open('/logout'),
+  };
+  for (const [name, { status, headers, html }] of Object.entries(pages)) {
+    t.same([status, headers['retry-after']], [503, '5'], name);
+    t.match(html, /Try again in a few seconds/, name);
+  }
+  const { status, headers, html } = await stranger.submit({ email, password });
+  t.same([status, headers['retry-after']], [503, '2'], 'sign-in');
+  t.match(html, new RegExp(`value="${email}"`), 'the form stays, with all but the password');
+  const bearer = { authorization: `Bearer ${tokens.access_token}` };
+  const refresh = { grant_type: 'refresh_token', refresh_token: String(tokens.refresh_token) };
+  const answers = {
+    code: await redeem(issuer, app, code, verifier),
+    refresh: await post(issuer, '/token', refresh, { authorization: app.basic }),
+    userinfo: await post(issuer, '/userinfo', {}, bearer),
+  };
+  for (const [name, { status, json, headers }] of Object.entries(answers)) {
+    t.same([status, json.error, headers['retry-after']], [503, 'temporarily_unavailable', '5'], name);
+  }
+
+  await proxy.mend();
+  t.equal(outcomeOf(await stranger.submit({ email, password })), 'code', 'by the form that stayed');
+  t.equal(outcomeOf(await asked.open(again)), 'consent');
+  t.equal(outcomeOf(await asked.submit({ decision: 'allow' })), 'code');
+  t.equal((await redeem(issuer, app, code, verifier)).status, 200, 'the code was not used up');
+  t.equal((await post(issuer, '/token', refresh, { authorization: app.basic })).status, 200, 'nor the refresh token');
+  t.same(
+    issuer.log.filter(({ msg }) => msg === 'request failed'),
+    [],
+    'none of it is a mistake of ours',
+  );
 });

@@ -154,3 +154,19 @@ test('what fails here is a page with a number that the log knows, and no more', 
   t.equal(logged.length, 1, 'logged once');
   t.match(JSON.stringify(logged), /interaction/);
 });
+
+test('what never gets as far as a form of ours is answered by a page as well', async (t) => {
+  const form = 'application/x-www-form-urlencoded';
+  for (const [body, type, status] of [
+    ['email=%ff', form, 400],
+    ['email=a&email=b', form, 400],
+    ['{}', 'application/json', 400],
+    ['x'.repeat(70_000), form, 413],
+  ] as const) {
+    for (const path of ['/sign-in', '/consent', '/account', '/logout', '/authorize']) {
+      const answer = await post(issuer, path, body, { 'content-type': type });
+      t.same([answer.status, answer.headers['content-type']], [status, 'text/html; charset=utf-8'], path);
+      t.match(answer.headers['content-security-policy'], /default-src 'none'/);
+    }
+  }
+});

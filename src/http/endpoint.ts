@@ -21,6 +21,8 @@ export interface Endpoint {
   /** What the metadata says because this endpoint is there; `url` is where it is. */
   metadata?(url: string): Metadata;
   handle(request: FastifyRequest, reply: FastifyReply): unknown;
+  /** How errors are answered, be they the handler's or of a request that never got to it; as JSON where nothing is said. */
+  sendError?(error: unknown, request: FastifyRequest, reply: FastifyReply): void;
 }
 
 /** The path below which all endpoints lie: empty for an issuer at the root of its host. */

@@ -3,6 +3,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { ProtocolError } from '../protocol/error.ts';
+import { isDatabaseAway } from '../store/database-errors.ts';
 
 /** Fastify's own refusals, in the protocol's words; their status stays (413, 415, …). Others become `invalid_request`. */
 const descriptions: Record<string, string> = {
@@ -12,33 +13,45 @@ const descriptions: Record<string, string> = {
   FST_ERR_CTP_EMPTY_TYPE: 'the body must be application/x-www-form-urlencoded',
 };
 
-/** Answers with the error as RFC 6749 §5.2 writes it. What is not the client's doing is logged and told to nobody. */
+/** Answers with the error as RFC 6749 §5.2 writes it. */
 export function sendError(error: FastifyError | ProtocolError, request: FastifyRequest, reply: FastifyReply): void {
-  const known = toProtocolError(error);
-  if (known.status >= 500 && known.code !== 'temporarily_unavailable')
-    request.log.error({ reqId: request.id, err: error }, 'request failed');
+  const known = explainError(error, request, reply);
   if (known.challenge !== undefined) reply.header('www-authenticate', known.challenge);
+  void reply.header('cache-control', 'no-store').type('application/json').send(JSON.stringify(known));
+}
+
+/**
+ * The error in the protocol's words, with its status and `Retry-After` on the reply already. What is our own doing is
+ * logged here, and told to nobody.
+ */
+export function explainError(error: unknown, request: FastifyRequest, reply: FastifyReply): ProtocolError {
+  const known = toProtocolError(error);
+  if (known.code === 'server_error') request.log.error({ reqId: request.id, err: error }, 'request failed');
   if (known.retryAfter !== undefined) reply.header('retry-after', known.retryAfter);
-  const transportStatus = !(error instanceof ProtocolError) && known.status < 500 ? error.statusCode : undefined;
-  void reply
-    .code(keptStatus(transportStatus) ?? known.status)
-    .header('cache-control', 'no-store')
-    .type('application/json')
-    .send(JSON.stringify(known));
+  reply.code(transportStatus(error) ?? known.status);
+  return known;
 }
 
 /** A body of the wrong type is malformed to the protocol (400, RFC 6749 §5.2); too large stays 413, and so on. */
-function keptStatus(status: number | undefined): number | undefined {
-  return status === 415 ? 400 : status;
+function transportStatus(error: unknown): number | undefined {
+  if (error instanceof ProtocolError) return undefined;
+  const { statusCode = 500 } = error as Partial<FastifyError>;
+  if (statusCode >= 500) return undefined;
+  return statusCode === 415 ? 400 : statusCode;
 }
 
-function toProtocolError(error: FastifyError | ProtocolError): ProtocolError {
+function toProtocolError(error: unknown): ProtocolError {
   if (error instanceof ProtocolError) return error;
-  if (error.statusCode !== undefined && error.statusCode < 500) {
-    return new ProtocolError('invalid_request', descriptions[error.code] ?? 'the request is malformed');
+  const { statusCode = 500, code = '' } = error as Partial<FastifyError>;
+  if (statusCode < 500) return new ProtocolError('invalid_request', descriptions[code] ?? 'the request is malformed');
+  if (isDatabaseAway(error)) {
+    return new ProtocolError('temporarily_unavailable', 'this cannot be done just now', { retryAfter: awayFor });
   }
   return new ProtocolError('server_error', 'something went wrong here; it has been logged');
 }
+
+/** Seconds after which the database may be back: most are, after a restart or a failover. */
+const awayFor = 5;
 
 /** Milliseconds in which a client that was refused may read why. */
 const linger = 1_000;

@@ -9,6 +9,7 @@ import { ProtocolError } from '../protocol/error.ts';
 import type { Session } from '../protocol/session.ts';
 import type { NumericDate } from '../protocol/time.ts';
 import type { User } from '../protocol/user.ts';
+import { isDatabaseAway } from '../store/database-errors.ts';
 import type { Revoker } from '../tokens/revocation.ts';
 import type { Cookies } from './cookies.ts';
 import type { Form } from './form.ts';
@@ -68,15 +69,16 @@ export async function signInByForm(
   services: PasswordSignInServices,
 ): Promise<SignInProblem | undefined> {
   const { accounts, sessions, revoker, now } = services;
-  const user = await unlessBusy(() => accounts.authenticate(form.get('email') ?? '', form.get('password') ?? ''));
-  if (user === 'busy') return user;
-  if (user === undefined) return 'wrong';
-  const before = await sessions.find(browser.session, now());
-  if (before !== undefined && before.user.id !== user.id) {
-    await revoker.endSession(before.id, 'another person signed in');
-  }
-  await beginSession(request, reply, user, before, services);
-  return undefined;
+  return unlessBusy(async () => {
+    const user = await accounts.authenticate(form.get('email') ?? '', form.get('password') ?? '');
+    if (user === undefined) return 'wrong';
+    const before = await sessions.find(browser.session, now());
+    if (before !== undefined && before.user.id !== user.id) {
+      await revoker.endSession(before.id, 'another person signed in');
+    }
+    await beginSession(request, reply, user, before, services);
+    return undefined;
+  });
 }
 
 /** Begins a session by password in this browser, and sets its cookie. Answers its id. */
@@ -93,12 +95,13 @@ export async function beginSession(
   return cookie.slice(0, cookie.indexOf('.'));
 }
 
-/** What the work answers, or that too many are signing in just now. */
+/** What the work answers, or that it has to wait: too many are signing in just now, or the database is away. */
 export async function unlessBusy<T>(work: () => Promise<T>): Promise<T | 'busy'> {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof ProtocolError && error.code === 'temporarily_unavailable') return 'busy';
+    const refused = error instanceof ProtocolError && error.code === 'temporarily_unavailable';
+    if (refused || isDatabaseAway(error)) return 'busy';
     throw error;
   }
 }

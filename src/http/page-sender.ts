@@ -1,14 +1,13 @@
 /** Pages as answers: what a person's browser gets, also where something went wrong. */
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply } from 'fastify';
 import { askedScopes } from '../login/asked-scopes.ts';
 import { csrfValue } from '../login/browser.ts';
 import type { Ask } from '../login/flow.ts';
 import type { Page, Pages, SignInProblem } from '../login/pages/index.ts';
 import type { Resource } from '../protocol/client.ts';
-import { ProtocolError } from '../protocol/error.ts';
-import { basePathOf } from './endpoint.ts';
-
-type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>;
+import type { ProtocolError } from '../protocol/error.ts';
+import { basePathOf, type Endpoint } from './endpoint.ts';
+import { explainError } from './errors.ts';
 
 export interface PageSender {
   send(reply: FastifyReply, status: number, page: Page): FastifyReply;
@@ -18,13 +17,13 @@ export interface PageSender {
     ask: Ask,
     problem?: { readonly email: string; readonly problem: SignInProblem },
   ): FastifyReply;
-  /** The form of who came when too many were signing in, once more: nothing is looked up for it. */
+  /** The form of who came when nobody could be signed in, once more: nothing is looked up for it. */
   comeBack(
     reply: FastifyReply,
     form: { readonly interaction: string; readonly browserSecret: string; readonly email: string },
   ): FastifyReply;
-  /** A handler whose errors are shown on a page, and never redirected (RFC 6749 §4.1.2.1). */
-  orErrorPage(handler: Handler): Handler;
+  /** Shows an error on a page; it is never redirected (RFC 6749 §4.1.2.1). */
+  sendError: NonNullable<Endpoint['sendError']>;
 }
 
 export interface PageSenderOptions {
@@ -72,21 +71,21 @@ export function createPageSender({ issuer, pages, resource }: PageSenderOptions)
       return send(reply.header('retry-after', busyFor), 503, pages.signIn({ ...form, problem: 'busy' }));
     },
 
-    orErrorPage: (handler) => async (request, reply) => {
-      try {
-        return await handler(request, reply);
-      } catch (error) {
-        const known = error instanceof ProtocolError;
-        if (!known) request.log.error({ reqId: request.id, err: error }, 'request failed');
-        const [status, says] = known ? [error.status, `${error.message}.`] : [500, 'It has been logged.'];
-        if (known && error.retryAfter !== undefined) reply.header('retry-after', error.retryAfter);
-        const title = known ? 'This does not work' : 'Something went wrong here';
-        return send(reply, status, pages.error({ title, says: capitalised(says), requestId: request.id }));
-      }
+    sendError(error, request, reply) {
+      const known = explainError(error, request, reply);
+      void send(reply, reply.statusCode, pages.error({ ...inWords(known), requestId: request.id }));
     },
   };
 }
 
-function capitalised(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
+/** What an error is to a person. */
+function inWords({ code, message }: ProtocolError): { title: string; says: string } {
+  switch (code) {
+    case 'server_error':
+      return { title: 'Something went wrong here', says: 'It has been logged.' };
+    case 'temporarily_unavailable':
+      return { title: 'Back in a moment', says: 'This cannot be done just now. Try again in a few seconds.' };
+    default:
+      return { title: 'This does not work', says: `${message.charAt(0).toUpperCase()}${message.slice(1)}.` };
+  }
 }

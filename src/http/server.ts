@@ -128,6 +128,7 @@ function route(server: FastifyInstance, url: string, endpoint: Endpoint, options
         done(always ? undefined : whyNotReady(options.readiness(), endpoint));
       },
       handler: (request, reply) => endpoint.handle(request, reply),
+      ...(endpoint.sendError && { errorHandler: endpoint.sendError }),
     });
   if (endpoint.accepts === 'json') {
     // In a scope of its own: JSON is taken by the endpoints that want it and by no other.

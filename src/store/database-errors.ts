@@ -64,6 +64,14 @@ export function explainDatabaseError(error: unknown, address: DatabaseAddress): 
   return { kind: 'other', message: said };
 }
 
+/** Whether an error, whatever its class, says that the database is away or has no turn to give: it passes by itself. */
+export function isDatabaseAway(error: unknown): boolean {
+  return explainDatabaseError(error, nowhere).kind === 'unavailable';
+}
+
+/** For a message that nobody reads. */
+const nowhere: DatabaseAddress = { host: '', port: 0, database: '', user: '' };
+
 /** The error and what it wraps: Prisma hides the driver's error two levels down, Node several in one. */
 function* chain(error: unknown): Generator<unknown> {
   yield error;

@@ -9,9 +9,9 @@ export interface Behind {
   readonly grant: Grant;
   readonly epoch: number;
   readonly roles: readonly string[];
-  /** The refresh token that comes along, where the client may have one. */
   /** The SHA-256 of the value without which its tokens, lying in cookies, change nothing. */
   readonly csrf?: string;
+  /** The refresh token that comes along, where the client may have one. */
   readonly refresh?: { readonly generation: number; readonly expiresAt: NumericDate };
 }
 

@@ -37,7 +37,7 @@ export interface TestIssuerOptions {
   /** Listen on a real socket; `issuer` is then where. */
   listen?: boolean;
   /** Another instance on the database and keys of this one. */
-  beside?: TestIssuer;
+  beside?: Pick<TestIssuer, 'databaseUrl' | 'keysDir'>;
 }
 
 /** Starts an issuer that ends with the test. */

@@ -44,6 +44,7 @@ interface Retry {
  */
 export function accountEndpoints(services: AccountServices): Endpoint[] {
   const { issuer, cookies, pages, views, sessions, revoker, now } = services;
+  const { sendError } = pages;
   const base = basePathOf(issuer);
 
   async function show(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
@@ -119,9 +120,17 @@ export function accountEndpoints(services: AccountServices): Endpoint[] {
   }
 
   return [
-    { path: '/account', method: 'GET', handle: pages.orErrorPage(show) },
-    { path: '/account', method: 'POST', handle: pages.orErrorPage(act) },
-    { path: '/account/sign-in', method: 'POST', handle: pages.orErrorPage(signIn) },
+    { path: '/account', method: 'GET', handle: show, sendError },
+    { path: '/account', method: 'POST', handle: act, sendError },
+    { path: '/account/sign-in', method: 'POST', handle: signIn, sendError },
+    {
+      // Where password managers send people who want another password (W3C, A Well-Known URL for Changing Passwords).
+      path: '/.well-known/change-password',
+      method: 'GET',
+      fromRoot: ['/.well-known/change-password'],
+      handle: (_request, reply) => redirect(reply, `${issuer}/account`),
+      sendError,
+    },
   ];
 }
 

@@ -23,6 +23,7 @@ const longestQuery = 8 * 1024;
  */
 export function authorizeEndpoints(services: BrowserServices): Endpoint[] {
   const { issuer, flow, cookies, pages } = services;
+  const { sendError } = pages;
 
   async function answer(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const parameters = parseForm(queryOf(request));
@@ -50,20 +51,22 @@ export function authorizeEndpoints(services: BrowserServices): Endpoint[] {
         subject_types_supported: ['public'],
         id_token_signing_alg_values_supported: ['RS256', 'ES256'],
       }),
-      handle: pages.orErrorPage(answer),
+      handle: answer,
+      sendError,
     },
     {
       path: '/authorize',
       method: 'POST',
       // From another site's page no cookie comes with a POST, so the request goes on as a GET of our own (Core §3.1.2.1).
-      handle: pages.orErrorPage(async (request, reply) => {
+      async handle(request, reply) {
         const { text } = requireForm(request);
         if (text.length > longestQuery) throw new ProtocolError('invalid_request', 'the request is too long');
         return reply
           .code(303)
           .header('location', `${issuer}/authorize?${text.replaceAll(' ', '+')}`)
           .send();
-      }),
+      },
+      sendError,
     },
   ];
 }

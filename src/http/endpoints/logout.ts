@@ -40,6 +40,7 @@ export interface LogoutServices extends SignOutReader {
  */
 export function logoutEndpoints(services: LogoutServices): Endpoint[] {
   const { issuer, cookies, pages, views, sessions, revoker, backChannel, now } = services;
+  const { sendError } = pages;
 
   async function logout(request: FastifyRequest, reply: FastifyReply, form: Form): Promise<FastifyReply> {
     const read = await readSignOutRequest(form.get, services);
@@ -103,13 +104,15 @@ export function logoutEndpoints(services: LogoutServices): Endpoint[] {
         backchannel_logout_supported: true,
         backchannel_logout_session_supported: true,
       }),
-      handle: pages.orErrorPage((request, reply) => logout(request, reply, parseForm(queryOf(request)))),
+      handle: (request, reply) => logout(request, reply, parseForm(queryOf(request))),
+      sendError,
     },
     {
       path: '/logout',
       method: 'POST',
-      handle: pages.orErrorPage((request, reply) => logout(request, reply, requireForm(request))),
+      handle: (request, reply) => logout(request, reply, requireForm(request)),
+      sendError,
     },
-    { path: '/sign-out', method: 'POST', handle: pages.orErrorPage(signOut) },
+    { path: '/sign-out', method: 'POST', handle: signOut, sendError },
   ];
 }

@@ -82,10 +82,10 @@ export function signInEndpoints(services: SignInServices): Endpoint[] {
     return pages.ask(reply, { ...pending, step: 'sign-in', session: undefined });
   }
 
-  const post = (path: string, handler: typeof signIn): Endpoint => ({
-    path,
-    method: 'POST',
-    handle: pages.orErrorPage(handler),
-  });
-  return [post('/sign-in', signIn), post('/choose-account', chooseAccount), post('/consent', consent)];
+  const { sendError } = pages;
+  return [
+    { path: '/sign-in', method: 'POST', handle: signIn, sendError },
+    { path: '/choose-account', method: 'POST', handle: chooseAccount, sendError },
+    { path: '/consent', method: 'POST', handle: consent, sendError },
+  ];
 }

@@ -16,7 +16,7 @@ export interface SignInView extends FormTarget {
 const problems = {
   /** Unknown, wrong, disabled: one sentence for all, so that nobody learns who has an account. */
   wrong: 'That email address and password do not belong together. Check both and try again.',
-  busy: 'Many people are signing in at this moment. Wait a few seconds and try again.',
+  busy: 'Nobody can be signed in at this moment. Wait a few seconds and try again.',
   tooMany: 'There have been too many attempts. Wait a few minutes and try again.',
   expired: 'This page was open for too long. Sign in once more.',
 } as const;
