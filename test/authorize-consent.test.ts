@@ -124,6 +124,24 @@ test('a public app on this device and a private-use scheme get their answers whe
   }
 });
 
+test('what any program on the device could ask for in an app’s name is asked about each time (RFC 8252 §8.6)', async (t) => {
+  const redirectUris = ['http://127.0.0.1/callback', 'com.example.app:/callback', 'https://app.example/callback'];
+  const native = { authMethod: 'none' as const, secretDigests: [], redirectUris };
+  const browser = await signedIn();
+  const app = await newApp(native);
+  await signIn(browser, app.asking('openid', { redirect_uri: redirectUris[0] }));
+  for (const [redirect_uri, outcome, silent] of [
+    [redirectUris[0], 'consent', 'consent_required'],
+    [redirectUris[1], 'consent', 'consent_required'],
+    [redirectUris[2], 'code', 'code'],
+  ]) {
+    t.equal(outcomeOf(await browser.open(app.asking('openid', { redirect_uri }))), outcome);
+    t.equal(outcomeOf(await browser.open(app.asking('openid', { redirect_uri, prompt: 'none' }))), silent);
+  }
+  const vouchedFor = await newApp({ ...native, skipConsent: true });
+  t.equal(outcomeOf(await browser.open(vouchedFor.asking('openid', { redirect_uri: redirectUris[0] }))), 'code');
+});
+
 test('two tabs at once: each ends where it began', async (t) => {
   const [app, other] = [await newApp(), await newApp()];
   const browser = createBrowser(issuer);

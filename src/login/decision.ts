@@ -65,5 +65,15 @@ function mustConsent({ request, client, interaction, remembered }: Situation, se
   if (interaction !== undefined && interaction.consentedBy === session.user.id) return false;
   if (request.prompt.includes('consent')) return true;
   if (client.skipConsent) return false;
+  if (!isIdentityAssured(client, request.redirectUri)) return true;
   return !request.scope.every((token) => remembered.includes(token));
+}
+
+/**
+ * Whether the answer can reach nobody but the client: it proves itself by a secret, or lives at an https address. Any
+ * program on a person's device may use a native client's id and address, so that one is allowed anew each time (RFC 8252
+ * §8.6), unless who runs the issuer vouches for it (`skipConsent`).
+ */
+function isIdentityAssured(client: Client, redirectUri: string): boolean {
+  return client.authMethod !== 'none' || redirectUri.startsWith('https:');
 }
