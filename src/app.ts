@@ -20,6 +20,8 @@ import { healthEndpoints } from './http/endpoints/health.ts';
 import { jwksEndpoint } from './http/endpoints/jwks.ts';
 import { logoutEndpoints } from './http/endpoints/logout.ts';
 import { metadataEndpoints } from './http/endpoints/metadata.ts';
+import { revocationStreamEndpoint } from './http/endpoints/revocation-stream.ts';
+import { revocationsEndpoint } from './http/endpoints/revocations.ts';
 import { sessionEndpoints } from './http/endpoints/session.ts';
 import { signInEndpoints } from './http/endpoints/sign-in.ts';
 import { tokenEndpoint } from './http/endpoints/token.ts';
@@ -41,6 +43,7 @@ import { openDatabase } from './store/database.ts';
 import type { DatabaseAddress } from './store/database-errors.ts';
 import { createRegistry } from './store/registry.ts';
 import { findUser } from './store/user.ts';
+import { createFeed } from './tokens/feed.ts';
 import { createMint } from './tokens/mint.ts';
 import { createRevoker } from './tokens/revocation.ts';
 import { createTokenReader } from './tokens/verification.ts';
@@ -111,6 +114,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     onStep: (step) => log.info({ step }, `signing keys: ${step.act}`),
   });
   const denylist = createDenylist();
+  const feed = createFeed();
   const mint = createMint({
     issuer: config.issuer,
     keyring,
@@ -128,6 +132,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   const replica = createReplica({
     database,
     denylist,
+    feed,
     backChannel,
     registry,
     keyring,
@@ -204,6 +209,8 @@ export async function createApp(options: AppOptions): Promise<App> {
       now,
     }),
     ...userinfoEndpoints({ reader, user: (id) => findUser(database, id) }),
+    revocationsEndpoint({ issuer: config.issuer, feed, exactNow: clock.exactNow }),
+    revocationStreamEndpoint({ feed, authenticator, exactNow: clock.exactNow }),
     ...assetEndpoints(pages.assets),
     ...healthEndpoints(replica.readiness),
   ];

@@ -26,6 +26,7 @@ import type { Registry } from './store/registry.ts';
 import { forgetOldRevocations, listRevocations } from './store/revocation.ts';
 import { forgetOldSessions } from './store/session.ts';
 import { listSigningKeys } from './store/signing-key.ts';
+import type { Feed } from './tokens/feed.ts';
 
 /**
  * How long tokens are issued from memory while the database is away: after that, clients and keys are too likely to
@@ -58,6 +59,7 @@ export interface ReplicaOptions {
   readonly keyring: Keyring;
   readonly rotator: Rotator;
   readonly denylist: Denylist;
+  readonly feed: Feed;
   /** Tells clients what is due to be told; started after each reading. */
   readonly backChannel: Pick<BackChannel, 'tellDue'>;
   readonly clock: Clock;
@@ -81,14 +83,13 @@ export interface Replica {
 }
 
 export function createReplica(options: ReplicaOptions): Replica {
-  const { database, registry, keyring, rotator, denylist, backChannel, clock, log, wallClock } = options;
+  const { database, registry, keyring, rotator, denylist, feed, backChannel, clock, log, wallClock } = options;
   const stopping = new AbortController();
   let started = false;
   let startedAt = 0;
   let lastReadAt = 0;
   let longestTokenTtl = options.accessTokenTtl;
   let failure: string | undefined;
-  let lastRevocation = 0n;
   let rotation: Promise<void> | undefined;
   let rotateAfter = 0;
   let houseKeeper: NodeJS.Timeout | undefined;
@@ -100,16 +101,13 @@ export function createReplica(options: ReplicaOptions): Replica {
     interval: pollInterval * 1000,
   });
 
-  async function onReading({ changes, everything, clockOffset, roundTrip }: Reading): Promise<void> {
-    clock.measured(clockOffset, roundTrip);
+  async function onReading(reading: Reading): Promise<void> {
+    const { changes, everything } = reading;
+    clock.measured(reading.clockOffset, reading.roundTrip);
     const touches = (kind: string) => everything || changes.some((change) => change.kind === kind);
     if (touches('issuer')) ({ longestTokenTtl } = await readIssuerState(database));
     if (touches('signing_key') || touches('issuer')) await keyring.take(await listSigningKeys(database));
-    if (touches('revocation')) {
-      const revocations = await listRevocations(database, everything ? 0n : lastRevocation, clock.now());
-      denylist.add(revocations);
-      lastRevocation = revocations.at(-1)?.id ?? lastRevocation;
-    }
+    await takeRevocations(reading, touches('revocation'));
     if (everything) await registry.load();
     else await registry.refresh(changes);
     lastReadAt = wallClock();
@@ -117,6 +115,17 @@ export function createReplica(options: ReplicaOptions): Replica {
     failure = undefined;
     if (started && wallClock() >= rotateAfter) void rotateInTurn();
     if (started) void backChannel.tellDue();
+  }
+
+  /** The denylist only grows, also where the database that was read has lost entries. */
+  async function takeRevocations(
+    { everything, complete, incarnation, askedAt }: Reading,
+    more: boolean,
+  ): Promise<void> {
+    const revocations = more ? await listRevocations(database, everything ? 0 : feed.head()) : [];
+    const asOf = complete ? clock.exactNow() - (wallClock() - askedAt) / 1000 : undefined;
+    denylist.add(revocations);
+    feed.take({ incarnation, everything, revocations, asOf }, clock.now());
   }
 
   /** Said once for each different reason, however often it comes. */
@@ -144,6 +153,7 @@ export function createReplica(options: ReplicaOptions): Replica {
       await reportInstance(database, { ...options.instance(), startedAt });
       for (const forget of forgetting) await forget(database);
       denylist.forget(clock.now());
+      feed.forget(clock.now());
     } catch (error) {
       fail(error);
     }

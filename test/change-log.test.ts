@@ -2,11 +2,10 @@ import { type Test, test } from 'tap';
 import { changing } from '../src/store/change.ts';
 import { type ChangeWatcher, forgetOldChanges, type Reading, watchChanges } from '../src/store/change-watcher.ts';
 import { type Database, openDatabase } from '../src/store/database.ts';
-import { freshDatabase } from './support/database.ts';
+import { backUp, freshDatabase } from './support/database.ts';
 
-async function open(t: Test): Promise<Database> {
-  const { url } = await freshDatabase(t);
-  const database = openDatabase(url);
+async function open(t: Test, from?: string): Promise<Database> {
+  const database = openDatabase(from ?? (await freshDatabase(t)).url);
   t.teardown(() => database.close());
   return database;
 }
@@ -79,12 +78,14 @@ test('no reader skips a change, however transactions interleave', async (t) => {
 
 test('a long log is read to its end', async (t) => {
   const database = await open(t);
-  const { watcher, names } = watch(t, database);
+  const { watcher, readings, names } = watch(t, database);
   await watcher.read();
   const many = Array.from({ length: 2500 }, (_, at) => ({ kind: 'client', name: String(at) }));
   await database.prisma.change.createMany({ data: many });
   await watcher.read();
   t.equal(names().length, 2500);
+  const complete = readings.map((reading) => reading.complete);
+  t.same(complete, [true, false, false, true], 'and only its end is all there is');
 });
 
 test('what a reading brought comes again if it could not be taken in', async (t) => {
@@ -126,6 +127,51 @@ test('after a long sleep, or on a database that was restored, everything is read
   await log(database, 'two');
   await watcher.read();
   t.match(readings.at(-1), { everything: false, changes: [{ name: 'two' }] });
+});
+
+test('a database that was put back is read anew, also where its log has run past what was known', async (t) => {
+  const { url } = await freshDatabase(t);
+  const database = await open(t, url);
+  const { watcher, readings } = watch(t, database);
+  await log(database, 'one');
+  await watcher.read();
+  const putBack = await backUp(t, url);
+  await log(database, 'lost');
+  await watcher.read();
+  const before = readings.at(-1);
+  t.match(before, { everything: false, changes: [{ name: 'lost' }] });
+  await putBack();
+  for (const name of ['other', 'and', 'more']) await log(database, name);
+  await watcher.read();
+  t.match(readings.at(-1), { everything: true, changes: [], complete: true });
+  t.not(readings.at(-1)?.incarnation, before?.incarnation);
+  await log(database, 'new');
+  await watcher.read();
+  t.match(readings.at(-1), { everything: false, changes: [{ name: 'new' }] });
+});
+
+test('the incarnation is one for all who read, and another once the table was filled anew', async (t) => {
+  const database = await open(t);
+  const [one, other] = [watch(t, database), watch(t, database)];
+  const incarnation = async ({ watcher, readings }: Watching) => {
+    await watcher.read();
+    return readings.at(-1)?.incarnation ?? '';
+  };
+  const first = await incarnation(one);
+  t.match(first, /^[0-9a-f]{16}$/);
+  t.equal(await incarnation(other), first);
+  await log(database, 'one');
+  t.equal(await incarnation(one), first, 'nothing that happens within it makes it another');
+  await database.query('TRUNCATE revocation');
+  const truncated = await incarnation(one);
+  t.not(truncated, first);
+  await database.query('CREATE TABLE copy (LIKE revocation INCLUDING ALL)');
+  await database.query('DROP TABLE revocation CASCADE');
+  await database.query('ALTER TABLE copy RENAME TO revocation');
+  t.not(await incarnation(one), truncated);
+  t.ok(one.readings.at(-1)?.everything);
+  const others = await open(t);
+  t.not(await incarnation(watch(t, others)), await incarnation(one), 'no two databases have the same');
 });
 
 test('a notification brings a change long before the next poll', async (t) => {

@@ -45,7 +45,9 @@ export function createPublicDocument(options: PublicDocumentOptions): PublicDocu
   };
 }
 
-function matches(ifNoneMatch: string | undefined, etag: string): boolean {
+/** Whether a reader has what an entity tag names, by the weak comparison (RFC 9110 §8.8.3.2). */
+export function matches(ifNoneMatch: string | undefined, etag: string): boolean {
   if (ifNoneMatch === undefined) return false;
-  return ifNoneMatch === '*' || ifNoneMatch.split(',').some((tag) => tag.trim().replace(/^W\//, '') === etag);
+  const opaque = (tag: string) => tag.trim().replace(/^W\//, '');
+  return ifNoneMatch === '*' || ifNoneMatch.split(',').some((tag) => opaque(tag) === opaque(etag));
 }

@@ -23,6 +23,8 @@ export interface Endpoint {
   handle(request: FastifyRequest, reply: FastifyReply): unknown;
   /** How errors are answered, be they the handler's or of a request that never got to it; as JSON where nothing is said. */
   sendError?(error: unknown, request: FastifyRequest, reply: FastifyReply): void;
+  /** Ends answers that have no end of their own; called when the server begins to close, for it waits for answers. */
+  close?(): void;
 }
 
 /** The path below which all endpoints lie: empty for an issuer at the root of its host. */

@@ -75,6 +75,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
 
   // Once it closes, Node neither ends connections when they fall idle, nor looks for requests that never end.
   server.addHook('preClose', async () => {
+    for (const endpoint of options.endpoints) endpoint.close?.();
     const idle = setInterval(() => server.server.closeIdleConnections(), 50).unref();
     const late = setTimeout(() => server.server.closeAllConnections(), closeTimeout).unref();
     server.server.once('close', () => {

@@ -1,6 +1,7 @@
 /**
  * The errors a client may meet, and the one table from their code to an HTTP status.
- * Codes: RFC 6749 §4.1.2.1 and §5.2, RFC 8707 §2 (invalid_target), OpenID Connect Core §3.1.2.6, RFC 6750 §3.1.
+ * Codes: RFC 6749 §4.1.2.1 and §5.2, RFC 8707 §2 (invalid_target), OpenID Connect Core §3.1.2.6, RFC 6750 §3.1; for what no
+ * RFC of these has a code, the words of its status (RFC 6585 §4).
  */
 const statusOf = {
   invalid_request: 400,
@@ -22,6 +23,7 @@ const statusOf = {
   invalid_token: 401,
   insufficient_scope: 403,
   server_error: 500,
+  too_many_requests: 429,
   temporarily_unavailable: 503,
 } as const;
 

@@ -13,6 +13,15 @@ export interface Reading {
   readonly changes: readonly Change[];
   /** Whether changes may have been missed (first reading, a long sleep, a restored database): read everything anew. */
   readonly everything: boolean;
+  /** Whether these are all changes there are; else the rest comes in the next readings, which follow at once. */
+  readonly complete: boolean;
+  /**
+   * Names the database as it is, in 16 hexadecimal digits. Another after a restore or a failover, so that what was known of the
+   * one says nothing of the other (docs/decisions/0008-name-of-the-feed.md).
+   */
+  readonly incarnation: string;
+  /** When it was asked for, by our clock, in milliseconds: what was committed by then is in it. */
+  readonly askedAt: number;
   /** What the database's clock says minus what ours says, in milliseconds; wrong by half of `roundTrip` at most. */
   readonly clockOffset: number;
   /** Milliseconds that the reading took. */
@@ -43,10 +52,22 @@ const longSleep = 12 * 3600 * 1000;
 
 const pageSize = 1000;
 
+/**
+ * What no way of putting a database back leaves as it was: another cluster, and every failover, file-level restore or point in
+ * time, has a server that started at another time; a dump goes into another database, another table, or other files of it.
+ */
+const incarnation = `
+  left(encode(sha256(convert_to(concat_ws(' ',
+    (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::int8,
+    (SELECT oid FROM pg_database WHERE datname = current_database()),
+    to_regclass('revocation')::oid,
+    pg_relation_filenode(to_regclass('revocation'))), 'UTF8')), 'hex'), 16)`;
+
 const readLog = {
   name: 'read_change_log',
   text: `
-    SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now,
+    SELECT ${incarnation} AS incarnation,
+           (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now,
            (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM change_id_seq)::text AS last,
            (SELECT coalesce(max(id), 0) FROM change)::text AS head,
            (SELECT coalesce(json_agg(json_build_object('id', id::text, 'kind', kind, 'name', name)), '[]'::json)
@@ -54,6 +75,7 @@ const readLog = {
 };
 
 interface LogRow {
+  incarnation: string;
   now: number;
   last: string;
   head: string;
@@ -62,6 +84,7 @@ interface LogRow {
 
 export function watchChanges(database: Database, options: ChangeWatcherOptions): ChangeWatcher {
   let position: bigint | undefined;
+  let lastIncarnation: string | undefined;
   let lastReadAt = 0;
   let reading: Promise<void> | undefined;
   let again: Promise<void> | undefined;
@@ -77,12 +100,24 @@ export function watchChanges(database: Database, options: ChangeWatcherOptions):
     const roundTrip = answered - asked;
     const clockOffset = row.now - (asked + roundTrip / 2);
     // `last` counts ids that are not committed yet, so it says only whether the log is still the one we know.
-    const known = position !== undefined && BigInt(row.last) >= position && answered - lastReadAt <= longSleep;
+    const sameLog = row.incarnation === lastIncarnation && position !== undefined && BigInt(row.last) >= position;
+    const known = sameLog && answered - lastReadAt <= longSleep;
     const changes = known ? row.changes.map(({ id, kind, name }) => ({ id: BigInt(id), kind, name })) : [];
-    await options.onReading({ changes, everything: !known, clockOffset, roundTrip });
+    const complete = changes.length < pageSize;
+    const { incarnation } = row;
+    await options.onReading({
+      changes,
+      everything: !known,
+      complete,
+      incarnation,
+      askedAt: asked,
+      clockOffset,
+      roundTrip,
+    });
+    lastIncarnation = incarnation;
     position = known ? (changes.at(-1)?.id ?? position) : BigInt(row.head);
     lastReadAt = answered;
-    if (changes.length === pageSize) await readOnce();
+    if (!complete) await readOnce();
   }
 
   /** One reading at a time; who asks while one is under way gets the next, which is sure to see what they saw. */

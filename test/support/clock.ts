@@ -11,6 +11,7 @@ export function createTestClock(start: NumericDate = 1_800_000_000): TestClock {
   let now = start;
   return {
     now: () => now,
+    exactNow: () => now,
     measured: () => undefined,
     offset: () => 0,
     advance(seconds) {
