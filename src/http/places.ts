@@ -38,7 +38,10 @@ export function createPlaces(limits: PlaceLimits): Places {
       const holder = known ? `client ${clientId}` : `address ${networkOf(ip)}`;
       const holds = held.get(holder) ?? 0;
       if (holds >= (known ? limits.perClient : limits.perAddress)) {
-        throw new ProtocolError('too_many_requests', 'too many streams are open from here', { retryAfter });
+        throw new ProtocolError('temporarily_unavailable', 'too many streams are open from here', {
+          retryAfter,
+          tooMany: true,
+        });
       }
       if (open >= limits.open || (!known && anonymous >= limits.anonymous)) {
         throw new ProtocolError('temporarily_unavailable', 'too many streams are open', { retryAfter });

@@ -1,7 +1,6 @@
 /**
  * The errors a client may meet, and the one table from their code to an HTTP status.
- * Codes: RFC 6749 §4.1.2.1 and §5.2, RFC 8707 §2 (invalid_target), OpenID Connect Core §3.1.2.6, RFC 6750 §3.1; for what no
- * RFC of these has a code, the words of its status (RFC 6585 §4).
+ * Codes: RFC 6749 §4.1.2.1 and §5.2, RFC 8707 §2 (invalid_target), RFC 7009 §2.2.1, OpenID Connect Core §3.1.2.6, RFC 6750 §3.1.
  */
 const statusOf = {
   invalid_request: 400,
@@ -9,6 +8,7 @@ const statusOf = {
   invalid_grant: 400,
   unauthorized_client: 400,
   unsupported_grant_type: 400,
+  unsupported_token_type: 400,
   invalid_scope: 400,
   invalid_target: 400,
   access_denied: 403,
@@ -23,7 +23,6 @@ const statusOf = {
   invalid_token: 401,
   insufficient_scope: 403,
   server_error: 500,
-  too_many_requests: 429,
   temporarily_unavailable: 503,
 } as const;
 
@@ -34,6 +33,8 @@ export interface ErrorDetails {
   challenge?: string;
   /** Seconds after which trying again is worth it. */
   retryAfter?: number;
+  /** It is the caller who asks for too much, and not we who cannot: 429 (RFC 6585 §4). */
+  tooMany?: true;
 }
 
 /**
@@ -50,7 +51,8 @@ export class ProtocolError extends Error {
     super(description);
     this.name = 'ProtocolError';
     this.code = code;
-    this.status = code === 'invalid_client' && details.challenge !== undefined ? 401 : statusOf[code];
+    const challenged = code === 'invalid_client' && details.challenge !== undefined;
+    this.status = challenged ? 401 : details.tooMany ? 429 : statusOf[code];
     this.challenge = details.challenge;
     this.retryAfter = details.retryAfter;
   }
