@@ -2,7 +2,7 @@
  * The digests by which a revocation names things: the first 16 bytes of SHA-256(kind ‖ 0 ‖ name), base64url.
  *
  * SHA-256 (FIPS 180-4) is written out here because the platforms that this package runs on share only an asynchronous
- * one, and a check on every request must not wait. Nothing secret goes into it.
+ * one, and a check on every request must not wait.
  */
 
 /** What a revocation can name: a token by its `jti`, a grant, a user, a client, a signing key. */
@@ -10,21 +10,28 @@ export type RevocationKind = 'jti' | 'grant' | 'sub' | 'client' | 'kid';
 
 /** Who has the name finds it; who has the digest learns nothing. */
 export function revocationDigest(kind: RevocationKind, name: string): string {
-  const words = sha256(new TextEncoder().encode(`${kind}\0${name}`));
+  return base64url(sha256(`${kind}\0${name}`), 128);
+}
+
+/** What is kept of a secret: its SHA-256, base64url. */
+export function secretDigest(secret: string): string {
+  return base64url(sha256(secret), 256);
+}
+
+const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+
+/** The first `bits` of the words, in groups of six, the last one filled up with zeros (RFC 4648 §5). */
+function base64url(words: Int32Array, bits: 128 | 256): string {
   let text = '';
-  for (let at = 0; at < 22; at += 1) {
-    // 128 bits in groups of six, the last one filled up with zeros (RFC 4648 §5).
-    const bit = at * 6;
+  for (let bit = 0; bit < bits; bit += 6) {
     const high = words[bit >>> 5] as number;
-    const low = bit >>> 5 < 3 ? (words[(bit >>> 5) + 1] as number) : 0;
     const offset = bit & 31;
+    const low = bit - offset + 32 < bits ? (words[(bit >>> 5) + 1] as number) : 0;
     const group = offset <= 26 ? high >>> (26 - offset) : (high << (offset - 26)) | (low >>> (58 - offset));
     text += alphabet[group & 63];
   }
   return text;
 }
-
-const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
 /** The first 32 bits of the fractional parts of a root (2 or 3) of each of the first primes (FIPS 180-4 §4.2.2, §5.3.3). */
 function primeRoots(count: number, root: number): Int32Array {
@@ -41,8 +48,9 @@ const constants = primeRoots(64, 3);
 const initial = primeRoots(8, 2);
 const schedule = new Int32Array(64);
 
-/** The digest as eight words of 32 bits. */
-function sha256(message: Uint8Array): Int32Array {
+/** The digest of a text in UTF-8, as eight words of 32 bits. */
+function sha256(text: string): Int32Array {
+  const message = new TextEncoder().encode(text);
   const blocks = (message.length + 72) >>> 6;
   const padded = new Uint8Array(blocks * 64);
   padded.set(message);
