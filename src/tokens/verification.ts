@@ -61,7 +61,7 @@ export function createTokenReader({ issuer, keyring, denylist, now }: TokenReade
         [claims.aud].flat().includes(issuer) &&
         now() < claims.exp &&
         claims.iat <= now() + tolerance &&
-        !denylist.isVoid({ ...claims, kid: found.key.kid });
+        !denylist.isVoid(found.key.kid, claims);
       if (!good)
         throw new ProtocolError('invalid_token', 'the access token is expired, revoked or not for this service');
       return claims;

@@ -27,6 +27,46 @@ export interface AccessTokenClaims {
   readonly csrf?: string;
 }
 
+const isText = (value: unknown) => typeof value === 'string' && value !== '';
+const isTextOrAbsent = (value: unknown) => value === undefined || typeof value === 'string';
+const isListOrAbsent = (value: unknown) => value === undefined || isList(value);
+const isList = (value: unknown) => Array.isArray(value) && value.every((member) => typeof member === 'string');
+const isDate = (value: unknown) => typeof value === 'number' && value >= 0 && Number.isFinite(value);
+const isDateOrAbsent = (value: unknown) => value === undefined || isDate(value);
+const isEpochOrAbsent = (value: unknown) => value === undefined || (Number.isSafeInteger(value) && Number(value) >= 0);
+
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+/** The claims that a payload is. Throws `claims_invalid` unless all that are needed are there, and all of their types. */
+export function readClaims(payload: Uint8Array): AccessTokenClaims {
+  let claims: { readonly [name in keyof AccessTokenClaims]?: unknown };
+  try {
+    claims = Object(JSON.parse(decoder.decode(payload)));
+  } catch (cause) {
+    throw new TokenError('claims_invalid', { cause });
+  }
+  const isGood =
+    isText(claims.iss) &&
+    isText(claims.sub) &&
+    (isText(claims.aud) || isList(claims.aud)) &&
+    isText(claims.client_id) &&
+    isText(claims.jti) &&
+    isDate(claims.iat) &&
+    isDate(claims.exp) &&
+    isDateOrAbsent(claims.nbf) &&
+    isDateOrAbsent(claims.auth_time) &&
+    isTextOrAbsent(claims.scope) &&
+    isTextOrAbsent(claims.gid) &&
+    isTextOrAbsent(claims.csrf) &&
+    isListOrAbsent(claims.amr) &&
+    isListOrAbsent(claims.roles) &&
+    isListOrAbsent(claims.permissions) &&
+    isEpochOrAbsent(claims.sub_epoch) &&
+    isEpochOrAbsent(claims.client_epoch);
+  if (!isGood) throw new TokenError('claims_invalid');
+  return claims as AccessTokenClaims;
+}
+
 /** Throws `scope_missing` unless the token has every one of these scopes. */
 export function requireScope(claims: Pick<AccessTokenClaims, 'scope'>, ...names: string[]): void {
   const granted = claims.scope?.split(' ') ?? [];

@@ -1,11 +1,10 @@
 /** The denylist in memory, and the one rule by which a token is void. No clock is in the rule. */
-import { revocationDigest } from './digest.ts';
+import { type RevocationKind, revocationDigest } from './digest.ts';
 
 export { type RevocationKind, revocationDigest } from './digest.ts';
 
-/** What the rule looks at in a token: `kid` is its header's, all others are claims. */
+/** The claims that the rule looks at. */
 export interface RevocableToken {
-  readonly kid: string;
   readonly jti: string;
   readonly sub: string;
   readonly client_id: string;
@@ -27,52 +26,75 @@ export interface Denylist {
   /** Takes in entries. It only grows: entries already there are no harm, and none takes another's place. */
   add(entries: Iterable<RevocationEntry>): void;
   /** Whether a token is void: its id, grant or key is named, or its user's or client's epoch has passed it by. */
-  isVoid(token: RevocableToken): boolean;
+  isVoid(kid: string, claims: RevocableToken): boolean;
   /** Lets go of entries that concern nothing alive. */
   forget(now: number): void;
   readonly size: number;
 }
 
 export function createDenylist(): Denylist {
-  /** By digest; null: void outright; a number: void below that epoch. */
-  const entries = new Map<string, { epochBelow: number | null; expiresAt: number }>();
-
-  function named(digest: string): boolean {
-    return entries.get(digest)?.epochBelow === null;
-  }
+  /** What is void outright: when it may be forgotten, by digest. */
+  const outright = new Map<string, number>();
+  /** What is void below an epoch. */
+  const below = new Map<string, { readonly epoch: number; readonly expiresAt: number }>();
+  // Tokens differ in `jti`; what else is named in them comes again and again.
+  const kidDigest = remembered('kid');
+  const subDigest = remembered('sub');
+  const clientDigest = remembered('client');
 
   function passedBy(digest: string, epoch: number): boolean {
-    const epochBelow = entries.get(digest)?.epochBelow;
-    return epochBelow !== undefined && epochBelow !== null && epoch < epochBelow;
+    const entry = below.get(digest);
+    return entry !== undefined && epoch < entry.epoch;
   }
 
   return {
     get size() {
-      return entries.size;
+      return outright.size + below.size;
     },
 
     add(added) {
       for (const { digest, epochBelow, expiresAt } of added) {
-        const before = entries.get(digest);
-        const epoch =
-          before?.epochBelow === null || epochBelow === null ? null : Math.max(before?.epochBelow ?? 0, epochBelow);
-        entries.set(digest, { epochBelow: epoch, expiresAt: Math.max(before?.expiresAt ?? 0, expiresAt) });
+        if (epochBelow === null) {
+          outright.set(digest, Math.max(outright.get(digest) ?? 0, expiresAt));
+        } else {
+          const { epoch, expiresAt: before } = below.get(digest) ?? { epoch: 0, expiresAt: 0 };
+          below.set(digest, { epoch: Math.max(epoch, epochBelow), expiresAt: Math.max(before, expiresAt) });
+        }
       }
     },
 
-    isVoid({ kid, jti, sub, client_id, gid, sub_epoch = 0, client_epoch = 0 }) {
-      if (entries.size === 0) return false;
+    isVoid(kid, { jti, sub, client_id, gid, sub_epoch = 0, client_epoch = 0 }) {
+      const isNamed =
+        outright.size > 0 &&
+        (outright.has(revocationDigest('jti', jti)) ||
+          (gid !== undefined && outright.has(gid)) ||
+          outright.has(kidDigest(kid)));
       return (
-        named(revocationDigest('jti', jti)) ||
-        (gid !== undefined && named(gid)) ||
-        named(revocationDigest('kid', kid)) ||
-        passedBy(revocationDigest('sub', sub), sub_epoch) ||
-        passedBy(revocationDigest('client', client_id), client_epoch)
+        isNamed ||
+        (below.size > 0 && (passedBy(subDigest(sub), sub_epoch) || passedBy(clientDigest(client_id), client_epoch)))
       );
     },
 
     forget(now) {
-      for (const [digest, { expiresAt }] of entries) if (expiresAt <= now) entries.delete(digest);
+      for (const [digest, expiresAt] of outright) if (expiresAt <= now) outright.delete(digest);
+      for (const [digest, { expiresAt }] of below) if (expiresAt <= now) below.delete(digest);
     },
+  };
+}
+
+/** Digests that are remembered per kind, a few hundred kilobytes of them at most. */
+const mostRemembered = 2_000;
+
+/** `revocationDigest` of one kind, which is not worked out again for the names that came last. */
+function remembered(kind: RevocationKind): (name: string) => string {
+  const digests = new Map<string, string>();
+  return (name) => {
+    let digest = digests.get(name);
+    if (digest === undefined) {
+      digest = revocationDigest(kind, name);
+      if (digests.size >= mostRemembered) digests.clear();
+      digests.set(name, digest);
+    }
+    return digest;
   };
 }

@@ -5,3 +5,4 @@ export { createDenylist, type Denylist, type RevocableToken, type RevocationEntr
 export { type RevocationKind, revocationDigest } from './digest.ts';
 export { type OAuthError, TokenError, type TokenErrorCode } from './error.ts';
 export type { Algorithm, RevocationStatus, Verifier, VerifierOptions, VerifierStatus } from './options.ts';
+export { createVerifier } from './verifier.ts';
