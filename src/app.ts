@@ -60,6 +60,8 @@ export interface AppOptions {
   readonly logo?: Logo;
   /** Stands in for the corrected process clock. */
   readonly clock?: Clock;
+  /** Stands in for the process clock itself, in milliseconds. */
+  readonly wallClock?: () => number;
   /** Told of every statement that is sent to Postgres. */
   readonly onStatement?: (text: string) => void;
 }
@@ -82,7 +84,8 @@ export interface App {
 
 export async function createApp(options: AppOptions): Promise<App> {
   const { config, log } = options;
-  const clock = options.clock ?? createClock(Date.now);
+  const wallClock = options.wallClock ?? Date.now;
+  const clock = options.clock ?? createClock(wallClock);
   const { now } = clock;
   const instance = newId('instance');
 
@@ -103,6 +106,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   const keyring = createKeyring({
     now,
     schedule,
+    catchUp: () => replica.catchUp(),
     open: keyEncryptionKeys.open,
     onUnreadable: (kid, err) => log.error({ kid, err }, 'a signing key cannot be opened, so it cannot sign'),
   });
@@ -139,9 +143,10 @@ export async function createApp(options: AppOptions): Promise<App> {
     rotator,
     clock,
     log,
-    wallClock: Date.now,
+    wallClock,
     migrations: options.migrations,
     accessTokenTtl: config.accessTokenTtl,
+    keySignFor: config.keySignFor,
     instance: () => ({ id: instance, version: options.version, keyEncryptionKeys: keyEncryptionKeys.ids() }),
   });
 
@@ -221,6 +226,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     trustProxy: config.trustProxy,
     instance,
     readiness: replica.readiness,
+    caughtUp: replica.caughtUp,
     isRegisteredOrigin: registry.hasOrigin,
     isFirstPartyOrigin: (origin) => registry.firstPartyOf(origin).length > 0,
   });

@@ -11,6 +11,7 @@ import type { Keyring } from './keys/keyring.ts';
 import { clockSkew, pollInterval } from './keys/lifecycle.ts';
 import type { Rotator } from './keys/rotator.ts';
 import type { BackChannel } from './login/back-channel.ts';
+import { ProtocolError } from './protocol/error.ts';
 import type { Seconds } from './protocol/time.ts';
 import { forgetOldChanges, type Reading, watchChanges } from './store/change-watcher.ts';
 import { connectWhenAvailable } from './store/connect.ts';
@@ -26,11 +27,12 @@ import type { Registry } from './store/registry.ts';
 import { forgetOldRevocations, listRevocations } from './store/revocation.ts';
 import { forgetOldSessions } from './store/session.ts';
 import { listSigningKeys } from './store/signing-key.ts';
+import { createSleepWatch } from './store/sleep-watch.ts';
 import type { Feed } from './tokens/feed.ts';
 
 /**
  * How long tokens are issued from memory while the database is away: after that, clients and keys are too likely to
- * have changed. Seconds.
+ * have changed. Seconds. Never longer than a key signs: the one after the standby is not known here.
  */
 export const longestOutage: Seconds = 3600;
 
@@ -68,6 +70,7 @@ export interface ReplicaOptions {
   wallClock(): number;
   readonly migrations: string;
   readonly accessTokenTtl: Seconds;
+  readonly keySignFor: Seconds;
   instance(): Omit<Instance, 'startedAt'>;
 }
 
@@ -78,6 +81,13 @@ export interface Replica {
   refresh(): Promise<void>;
   stop(): Promise<void>;
   readiness(): Readiness;
+  /**
+   * After a sleep: resolves once the database has been read, or when that takes too long. Undefined otherwise, also
+   * while the database is away.
+   */
+  caughtUp(): Promise<void> | undefined;
+  /** The same for who must not go on without: rejects with `temporarily_unavailable` where it takes too long. */
+  catchUp(): Promise<void> | undefined;
   /** The longest life of any token that may be alive. */
   longestTokenTtl(): Seconds;
 }
@@ -101,6 +111,14 @@ export function createReplica(options: ReplicaOptions): Replica {
     interval: pollInterval * 1000,
   });
 
+  const sleep = createSleepWatch({
+    wallClock,
+    onWake(asleep) {
+      log.warn({ seconds: Math.round(asleep / 1000) }, 'this process has slept; reading the database before it signs');
+      void watcher.read().catch(fail);
+    },
+  });
+
   async function onReading(reading: Reading): Promise<void> {
     const { changes, everything } = reading;
     clock.measured(reading.clockOffset, reading.roundTrip);
@@ -111,6 +129,7 @@ export function createReplica(options: ReplicaOptions): Replica {
     if (everything) await registry.load();
     else await registry.refresh(changes);
     lastReadAt = wallClock();
+    if (reading.complete) sleep.readingTaken(reading.askedAt);
     if (failure !== undefined) log.info('the database is back');
     failure = undefined;
     if (started && wallClock() >= rotateAfter) void rotateInTurn();
@@ -166,9 +185,18 @@ export function createReplica(options: ReplicaOptions): Replica {
     if (Math.abs(clock.offset()) > clockSkew * 1000) {
       return { status: 'unready', reason: `the clock is more than ${clockSkew} s off the database's` };
     }
-    if (away > longestOutage) return { status: 'unready', reason: 'the database has been away for too long' };
+    if (sleep.behind()) return { status: 'unready', reason: 'it has slept, and reads the database first' };
+    if (away > Math.min(longestOutage, options.keySignFor))
+      return { status: 'unready', reason: 'the database has been away for too long' };
     if (away > awayAfter) return { status: 'degraded', reason: 'the database is away' };
     return { status: 'ok' };
+  }
+
+  function catchUp(): Promise<void> | undefined {
+    return sleep.caughtUp()?.then(() => {
+      if (!sleep.behind()) return;
+      throw new ProtocolError('temporarily_unavailable', 'not ready to answer', { retryAfter: 1 });
+    });
   }
 
   async function refresh(): Promise<void> {
@@ -195,6 +223,8 @@ export function createReplica(options: ReplicaOptions): Replica {
   return {
     readiness,
     refresh,
+    caughtUp: sleep.caughtUp,
+    catchUp,
     longestTokenTtl: () => longestTokenTtl,
 
     async start() {
@@ -205,6 +235,7 @@ export function createReplica(options: ReplicaOptions): Replica {
       }
       startedAt = clock.now();
       started = true;
+      sleep.start();
       watcher.start();
       void keepHouse();
     },
@@ -212,6 +243,7 @@ export function createReplica(options: ReplicaOptions): Replica {
     async stop() {
       stopping.abort(new Error('stopping'));
       clearTimeout(houseKeeper);
+      sleep.stop();
       await watcher.stop();
       await rotation;
       if (started) await removeInstance(database, options.instance().id).catch(() => undefined);

@@ -29,6 +29,7 @@ function setUp(start: number) {
   const unreadable: string[] = [];
   const keyring = createKeyring({
     now: clock.now,
+    catchUp: () => undefined,
     schedule: () => schedule,
     open: (sealed) => openPrivateJwk(sealed, sealer),
     onUnreadable: (kid) => unreadable.push(kid),

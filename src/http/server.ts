@@ -28,6 +28,8 @@ export interface ServerOptions {
   readonly instance: string;
   /** What the process can do at the moment; health is always served. */
   readiness(): Readiness;
+  /** Where what is in memory may be too old to answer from: a promise to wait for before `readiness` is asked. */
+  caughtUp(): Promise<void> | undefined;
   /** Whether a client has registered the origin, and whether a first-party client has. */
   isRegisteredOrigin(origin: string): boolean;
   isFirstPartyOrigin(origin: string): boolean;
@@ -126,7 +128,11 @@ function route(server: FastifyInstance, url: string, endpoint: Endpoint, options
       onRequest(request, reply, done) {
         allowReading(request, reply, endpoint, options);
         if (method !== 'GET') reply.header('cache-control', 'no-store');
-        done(always ? undefined : whyNotReady(options.readiness(), endpoint));
+        if (always) return done();
+        const goOn = () => done(whyNotReady(options.readiness(), endpoint));
+        const catchingUp = options.caughtUp();
+        if (catchingUp === undefined) goOn();
+        else void catchingUp.then(goOn);
       },
       handler: (request, reply) => endpoint.handle(request, reply),
       ...(endpoint.sendError && { errorHandler: endpoint.sendError }),

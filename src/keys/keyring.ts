@@ -20,7 +20,7 @@ export interface Keyring {
   rows(alg?: string): readonly SigningKey[];
   /**
    * A JWS (compact form, RFC 7515) of the claims, by the key of that algorithm whose turn it is.
-   * Throws `temporarily_unavailable` while no key signs.
+   * Throws `temporarily_unavailable` while no key signs, and where it cannot be known which one does.
    */
   sign(alg: string, typ: string, claims: object): Promise<string>;
   /** What the JWKS shows now, the keys that sign next first. */
@@ -31,6 +31,8 @@ export interface Keyring {
 
 export interface KeyringOptions {
   now(): NumericDate;
+  /** Waited for before each signature, where it is a promise: then the rows that were taken in last may be too old. */
+  catchUp(): Promise<void> | undefined;
   schedule(): Schedule;
   /** Opens a sealed private half, or throws. */
   open(sealed: string): Promise<object>;
@@ -115,6 +117,8 @@ export function createKeyring(options: KeyringOptions): Keyring {
     rows: (alg) => (alg === undefined ? [...rowsByAlg.values()].flat() : (rowsByAlg.get(alg) ?? [])),
 
     async sign(alg, typ, claims) {
+      const catchingUp = options.catchUp();
+      if (catchingUp !== undefined) await catchingUp;
       const signer = signerNow(alg);
       const signingInput = `${headerOf(signer, alg, typ)}.${base64url(JSON.stringify(claims))}`;
       return `${signingInput}.${await queue.sign(algorithm(alg), signer.key, signingInput)}`;

@@ -34,6 +34,8 @@ export interface TestIssuerOptions {
   /** Environment variables, by their names. */
   settings?: Record<string, string>;
   clock?: Clock;
+  /** Milliseconds, in place of the process clock. */
+  wallClock?: () => number;
   /** Listen on a real socket; `issuer` is then where. */
   listen?: boolean;
   /** Another instance on the database and keys of this one. */
@@ -59,6 +61,7 @@ export async function startIssuer(t: Test, options: TestIssuerOptions = {}): Pro
     migrations: project('prisma/migrations'),
     onStatement: (text) => statements.push(text),
     ...(options.clock && { clock: options.clock }),
+    ...(options.wallClock && { wallClock: options.wallClock }),
   });
   const database = openDatabase(databaseUrl, { maxConnections: 2 });
   t.teardown(async () => {
