@@ -1,4 +1,5 @@
 import { t as file, type Test, test } from 'tap';
+import { paint } from '../scripts/cli/output.ts';
 import { scheduleOf } from '../src/keys/lifecycle.ts';
 import { emptyDatabase, freshDatabase } from './support/database.ts';
 import { startIssuer } from './support/issuer.ts';
@@ -17,7 +18,7 @@ interface Row extends Record<string, unknown> {
 /** A database with the keys of a first start, whose issuer has ended: nothing changes there but by commands. */
 const { databaseUrl: made, app } = await startIssuer(file);
 await app.close();
-const { lead } = scheduleOf({ signFor: 0, jwksMaxAge: 600, longestTokenTtl: 600, longestGrant: 0 });
+const { lead, keepPublished } = scheduleOf({ signFor: 0, jwksMaxAge: 600, longestTokenTtl: 600, longestGrant: 0 });
 
 /** A copy of it. */
 async function withKeys(t: Test): Promise<{ url: string; run: Keys }> {
@@ -54,15 +55,27 @@ test('keys list shows each key with its phase and times', async (t) => {
   const { url, run } = await withKeys(t);
   const words = await run('list');
   t.equal(words.code, 0);
-  const [head, ...lines] = words.stdout.trimEnd().split('\n');
-  t.match(head, /^ALG +PHASE +SIGNS FROM +SIGNS UNTIL +PUBLISHED UNTIL +KID$/);
-  t.equal(lines.length, 4);
-  t.equal(
-    lines.filter((line) => /^[ER]S256 {2}standby, signs in 29 d 23 h +\S+Z +- +- +[\w-]{43}$/.test(line)).length,
-    2,
-  );
-  t.equal(lines.filter((line) => /^[ER]S256 {2}signing +\S+Z +\S+Z +\S+Z +[\w-]{43}$/.test(line)).length, 2);
+  const stamp = String.raw`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`;
+  const life = (alg: string) =>
+    new RegExp(
+      String.raw`^${alg}
 
+  standby    [\w-]{43}
+    ▸ ${stamp}  (now|\d+ s ago) +in the JWKS, for caches to learn of it
+      ${stamp}  in 29 d 23 h +signs
+
+  signing    [\w-]{43}
+      ${stamp}  .+in the JWKS, for caches to learn of it
+    [▸ ] ${stamp}  .+signs
+      ${stamp}  in 29 d 23 h +signs no more; published until its last token has expired
+      ${stamp}  in (29 d 23 h|30 d) +private half erased
+      ${stamp}  in 30 d +out of the JWKS
+      ${stamp}  in 60 d +row removed$`,
+      'm',
+    );
+  t.match(words.stdout, new RegExp(`^now ${stamp}\n`));
+  for (const alg of ['ES256', 'RS256']) t.match(words.stdout, life(alg), alg);
+  t.notMatch(words.stdout, '\x1b', 'no colours in a pipe');
   const [signer, standby] = await rows(url);
   const [, first] = JSON.parse((await run('list', '--json')).stdout);
   t.same(first, {
@@ -72,8 +85,11 @@ test('keys list shows each key with its phase and times', async (t) => {
     published_from: signer?.created,
     signs_from: signer?.signsFrom,
     signs_until: standby?.signsFrom,
-    published_until: first.published_until,
+    published_until: (standby?.signsFrom ?? 0) + keepPublished,
+    forgotten_from: (standby?.signsFrom ?? 0) + keepPublished + 2_592_000,
+    sealed_under: first.sealed_under,
   });
+  t.match(first.sealed_under, /^kek_/);
 
   const none = (await freshDatabase(t)).url;
   t.match(await keyturn({ DATABASE_URL: none }, 'keys', 'list'), { code: 0, stdout: /^no keys yet/ });
@@ -90,7 +106,11 @@ test('keys rotate says first what it would do, then brings the standbys forward 
     new RegExp(`^ES256: ${standby.kid} would start to sign at \\S+Z \\(in (19 min \\d+ s|20 min( \\d+ s)?)\\)$`, 'm'),
   );
   t.match(trial.stdout, /not sooner, because until then some cache may hold a JWKS without it/);
-  t.match(trial.stdout, `${signer.kid} signs until then, and is published until `);
+  const turn = standby.created + lead;
+  t.match(trial.stdout, `  ${signer.kid} signs until then\n    its private half is erased at ${utc(turn + 6)} (in `);
+  t.match(trial.stdout, `    it is published until ${utc(turn + keepPublished)} (in `);
+  t.match(trial.stdout, `    its row is kept until ${utc(turn + keepPublished + 2_592_000)} (in `);
+  t.match(trial.stdout, `  a new standby is published then, to sign from ${utc(turn + 2_592_000)} (in `);
   t.same(await rows(url), before, 'a dry run does nothing');
 
   const outcomes = JSON.parse((await run('rotate', '--json')).stdout);
@@ -135,6 +155,33 @@ test('keys rotate --now starts the standby at once, of one algorithm where that 
   t.match(hasty.stdout, /^ES256: no standby is published$/m);
   t.match(hasty.stdout, /^RS256: \S+ starts to sign now$/m);
   t.equal(hasty.stderr, 'keyturn: no standby is published yet: a running server makes one within seconds; try again\n');
+});
+
+/** An instant as people are told of it. */
+function utc(at: number): string {
+  return `${new Date(at * 1000).toISOString().slice(0, 19)}Z`;
+}
+
+test('colours are for terminals, and for those who have not asked for none', async (t) => {
+  const terminal = Object.getOwnPropertyDescriptor(process.stdout, 'isTTY');
+  const { NO_COLOR, TERM } = process.env;
+  t.teardown(() => {
+    if (terminal === undefined) delete (process.stdout as { isTTY?: boolean }).isTTY;
+    else Object.defineProperty(process.stdout, 'isTTY', terminal);
+    Object.assign(process.env, { ...(NO_COLOR && { NO_COLOR }), ...(TERM && { TERM }) });
+  });
+  delete process.env.NO_COLOR;
+  process.env.TERM = 'xterm';
+  Object.defineProperty(process.stdout, 'isTTY', { value: true, configurable: true });
+  t.equal(paint('green', 'x'), '\x1b[32mx\x1b[0m');
+  process.env.TERM = 'dumb';
+  t.equal(paint('green', 'x'), 'x');
+  process.env.TERM = 'xterm';
+  process.env.NO_COLOR = '1';
+  t.equal(paint('green', 'x'), 'x');
+  delete process.env.NO_COLOR;
+  Object.defineProperty(process.stdout, 'isTTY', { value: false, configurable: true });
+  t.equal(paint('green', 'x'), 'x');
 });
 
 /** The phases of the ES256 keys. */

@@ -1,14 +1,12 @@
 import type { Command } from 'commander';
 import { algorithms } from '../../src/crypto/algorithms.ts';
-import { type RotationOutcome, revokeKey, rotateByHand } from '../../src/keys/administration.ts';
-import { phaseOf, type Schedule, stopsSigningAt } from '../../src/keys/lifecycle.ts';
-import type { SigningKey } from '../../src/protocol/signing-key.ts';
-import type { NumericDate } from '../../src/protocol/time.ts';
+import { revokeKey, rotateByHand } from '../../src/keys/administration.ts';
 import { listSigningKeys } from '../../src/store/signing-key.ts';
 import { algArgument, once } from './arguments.ts';
 import { withDatabase } from './context.ts';
 import { Failure, mistake } from './failure.ts';
-import { durationInWords, fromNow, instant, print, table, when } from './output.ts';
+import { lifeDocument, livesByAlg, livesInWords, rotationDocument, rotationInWords } from './key-words.ts';
+import { durationInWords, instant, print } from './output.ts';
 
 interface KeyOptions {
   now?: true;
@@ -22,13 +20,17 @@ export function addKeyCommands(program: Command): void {
 
   keys
     .command('list')
-    .description('show each key with its phase and times')
+    .description('show each key with its phase and the times of its life')
     .option('--json', 'print JSON')
     .action(async (options: KeyOptions) => {
       await withDatabase(async ({ database, now, schedule }) => {
-        const rows = (await listSigningKeys(database)).sort((a, b) => order(a) - order(b) || b.signsFrom - a.signsFrom);
-        const lives = rows.map((key) => lifeOf(key, rows, now, schedule));
-        print(options.json, lives, () => listInWords(lives, now));
+        const algs = livesByAlg(await listSigningKeys(database), now, schedule);
+        const documents = algs.flatMap(([, lives]) => lives.map(lifeDocument));
+        print(options.json, documents, () =>
+          algs.length === 0
+            ? 'no keys yet: a running server makes them'
+            : `now ${instant(now)}\n\n${livesInWords(algs, now)}`,
+        );
       });
     });
 
@@ -42,10 +44,10 @@ export function addKeyCommands(program: Command): void {
     .action(async (options: KeyOptions) => {
       const algs = options.alg === undefined ? [...algorithms.keys()] : [options.alg];
       const [immediately, dryRun] = [options.now === true, options.dryRun === true];
-      await withDatabase(async ({ database, now, schedule }) => {
-        const outcomes = await rotateByHand(database, { algs, immediately, dryRun, now, schedule });
+      await withDatabase(async ({ database, schedule }) => {
+        const outcomes = await rotateByHand(database, { algs, immediately, dryRun, schedule });
         print(options.json, outcomes.map(rotationDocument), () =>
-          outcomes.map((outcome) => rotationInWords(outcome, options, now, schedule)).join('\n\n'),
+          outcomes.map((outcome) => rotationInWords(outcome, options, schedule)).join('\n\n'),
         );
         if (outcomes.some(({ standby }) => standby === undefined)) {
           throw new Failure(1, 'no standby is published yet: a running server makes one within seconds; try again');
@@ -74,72 +76,4 @@ export function addKeyCommands(program: Command): void {
         );
       });
     });
-}
-
-/** What `keys list` says of a key. Instants are numeric dates; null: not in sight. */
-interface KeyLife {
-  kid: string;
-  alg: string;
-  phase: string;
-  published_from: NumericDate;
-  signs_from: NumericDate;
-  signs_until: NumericDate | null;
-  published_until: NumericDate | null;
-}
-
-function lifeOf(key: SigningKey, all: readonly SigningKey[], now: NumericDate, schedule: Schedule): KeyLife {
-  const ofAlg = all.filter(({ alg }) => alg === key.alg);
-  const until = stopsSigningAt(key, ofAlg);
-  const lasts = key.revokedAt === null ? schedule.keepPublished : 0;
-  return {
-    kid: key.kid,
-    alg: key.alg,
-    phase: phaseOf(key, ofAlg, now, schedule),
-    published_from: key.createdAt,
-    signs_from: key.signsFrom,
-    signs_until: until,
-    published_until: until === null ? null : until + lasts,
-  };
-}
-
-function listInWords(lives: readonly KeyLife[], now: NumericDate): string {
-  if (lives.length === 0) return 'no keys yet: a running server makes them';
-  const at = (instantOrNull: NumericDate | null) => (instantOrNull === null ? '-' : instant(instantOrNull));
-  const rows = lives.map(({ alg, phase, signs_from, signs_until, published_until, kid }) => {
-    const next = phase === 'standby' ? `standby, signs ${fromNow(signs_from, now)}` : phase;
-    return [alg, next, at(signs_from), at(signs_until), at(published_until), kid];
-  });
-  return table(['ALG', 'PHASE', 'SIGNS FROM', 'SIGNS UNTIL', 'PUBLISHED UNTIL', 'KID'], rows);
-}
-
-function rotationDocument({ alg, signer, standby, signsFrom, changed }: RotationOutcome): object {
-  return { alg, signer: signer?.kid ?? null, standby: standby?.kid ?? null, signs_from: signsFrom ?? null, changed };
-}
-
-function rotationInWords(outcome: RotationOutcome, options: KeyOptions, now: NumericDate, schedule: Schedule): string {
-  const { alg, signer, standby, signsFrom, changed } = outcome;
-  if (standby === undefined || signsFrom === undefined) return `${alg}: no standby is published`;
-  const may = options.dryRun ? 'would start' : 'starts';
-  const known = standby.createdAt + schedule.lead;
-  const lines = [
-    `${alg}: ${standby.kid} ${signsFrom <= now ? `${may} to sign now` : `${may} to sign at ${when(signsFrom, now)}`}`,
-  ];
-  if (!changed) lines.push('  as it was already going to; nothing was changed');
-  lines.push(`  published since ${when(standby.createdAt, now)}`);
-  if (options.now && now < known) {
-    lines.push(
-      `  some caches may hold a JWKS without it until ${when(known, now)}; their verifiers fetch it anew or refuse`,
-    );
-  } else if (signsFrom === known) {
-    lines.push(`  not sooner, because until then some cache may hold a JWKS without it`);
-  }
-  if (signer !== undefined) {
-    const until = Math.max(signsFrom, now) + schedule.keepPublished;
-    lines.push(`  ${signer.kid} signs until then, and is published until ${when(until, now)}`);
-  }
-  return lines.join('\n');
-}
-
-function order({ alg }: SigningKey): number {
-  return [...algorithms.keys()].indexOf(alg);
 }

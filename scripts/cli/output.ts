@@ -47,6 +47,14 @@ export function facts(values: Readonly<Record<string, string>>): string {
     .join('\n');
 }
 
+const colours = { bold: '1', dim: '2', red: '31', green: '32', yellow: '33', cyan: '36' };
+
+/** A text in a colour where a person sees it: on a terminal, unless NO_COLOR asks for none (no-color.org). */
+export function paint(colour: keyof typeof colours, text: string): string {
+  const wanted = process.stdout.isTTY && !process.env.NO_COLOR && process.env.TERM !== 'dumb';
+  return wanted ? `\x1b[${colours[colour]}m${text}\x1b[0m` : text;
+}
+
 const units: [Seconds, string][] = [
   [86_400, 'd'],
   [3_600, 'h'],

@@ -1,9 +1,10 @@
 /** What an administrator does to keys by hand, through the same lock and by the same plan as the rotator. */
 import type { SigningKey } from '../protocol/signing-key.ts';
 import type { NumericDate } from '../protocol/time.ts';
+import { databaseNow } from '../store/change.ts';
 import type { Database } from '../store/database.ts';
-import { changeSigningKeys, listSigningKeys } from '../store/signing-key.ts';
-import { type KeyStep, plan, rotationStep, type Schedule, signerOf, standbyOf } from './lifecycle.ts';
+import { changeSigningKeys } from '../store/signing-key.ts';
+import { plan, rotationStep, type Schedule, signerOf, standbyOf } from './lifecycle.ts';
 
 /** What a rotation by hand comes to for one algorithm. */
 export interface RotationOutcome {
@@ -15,6 +16,8 @@ export interface RotationOutcome {
   readonly signsFrom: NumericDate | undefined;
   /** Whether that differs from what it was. */
   readonly changed: boolean;
+  /** When this was decided, by the database's clock. */
+  readonly decidedAt: NumericDate;
 }
 
 export interface RotationOptions {
@@ -23,29 +26,27 @@ export interface RotationOptions {
   readonly immediately: boolean;
   /** Only say what would happen. */
   readonly dryRun: boolean;
-  readonly now: NumericDate;
+  /** Stands in for the database's clock, as that is once the lock is held. */
+  readonly now?: NumericDate;
   readonly schedule: Schedule;
 }
 
-/** Brings the standby's turn forward, per algorithm. */
+/** Brings the standby's turn forward, per algorithm. What a dry run answers is what would be done at that moment. */
 export async function rotateByHand(database: Database, options: RotationOptions): Promise<RotationOutcome[]> {
-  const { algs, immediately, now, schedule } = options;
-
-  function outcomes(keys: readonly SigningKey[]): { outcome: RotationOutcome; step: KeyStep | undefined }[] {
-    return algs.map((alg) => {
+  const { algs, immediately, dryRun, schedule } = options;
+  return changeSigningKeys(database, async (keys, write, tx) => {
+    const decidedAt = options.now ?? (await databaseNow(tx));
+    const outcomes: RotationOutcome[] = [];
+    for (const alg of algs) {
       const ofAlg = keys.filter((key) => key.alg === alg);
-      const step = rotationStep(ofAlg, now, schedule, immediately);
-      const standby = standbyOf(ofAlg, now);
+      const step = rotationStep(ofAlg, decidedAt, schedule, immediately);
+      if (step?.act === 'promote' && !dryRun) await write.setSignsFrom(step.kid, step.signsFrom);
+      const standby = standbyOf(ofAlg, decidedAt);
       const signsFrom = step?.act === 'promote' ? step.signsFrom : standby?.signsFrom;
-      return { step, outcome: { alg, signer: signerOf(ofAlg, now), standby, signsFrom, changed: step !== undefined } };
-    });
-  }
-
-  if (options.dryRun) return outcomes(await listSigningKeys(database)).map(({ outcome }) => outcome);
-  return changeSigningKeys(database, async (keys, write) => {
-    const planned = outcomes(keys);
-    for (const { step } of planned) if (step?.act === 'promote') await write.setSignsFrom(step.kid, step.signsFrom);
-    return planned.map(({ outcome }) => outcome);
+      const changed = step !== undefined;
+      outcomes.push({ alg, signer: signerOf(ofAlg, decidedAt), standby, signsFrom, changed, decidedAt });
+    }
+    return outcomes;
   });
 }
 

@@ -1,5 +1,6 @@
 /** The change log: how every instance learns, in commit order, that something it holds in memory has changed. */
 
+import type { NumericDate } from '../protocol/time.ts';
 import type { Database } from './database.ts';
 import type { Prisma } from './generated/client.ts';
 
@@ -16,6 +17,9 @@ export interface Change {
   readonly name: string;
 }
 
+/** Notes, within a transaction, what instances have to read anew. */
+export type Changed = (kind: ChangeKind, name: string) => void;
+
 /** The channel on which a commit wakes the instances up. Only a wake-up: the log is what counts. */
 export const changeChannel = 'keyturn_change';
 
@@ -28,13 +32,19 @@ export async function takeLock(tx: Transaction, lock: number): Promise<void> {
   await tx.$executeRaw`SELECT pg_advisory_xact_lock(${lockSpace}::int4, ${lock}::int4)`;
 }
 
+/** The database's clock as it is now, not as it was when the transaction began to wait for a lock. */
+export async function databaseNow(tx: Transaction): Promise<NumericDate> {
+  const [row] = await tx.$queryRaw<{ now: number }[]>`SELECT extract(epoch FROM clock_timestamp())::float8 AS now`;
+  return Math.floor((row as { now: number }).now);
+}
+
 /**
  * Runs the work in one transaction and logs what it changed. The lock is taken in a statement of its own before the
  * INSERT and held to the commit: ids become visible in ascending order, so that no reader ever skips one.
  */
 export async function changing<T>(
   database: Database,
-  work: (tx: Transaction, changed: (kind: ChangeKind, name: string) => void) => Promise<T>,
+  work: (tx: Transaction, changed: Changed) => Promise<T>,
 ): Promise<T> {
   return database.prisma.$transaction(
     async (tx) => {

@@ -1,6 +1,6 @@
 import type { PublicJwk, SigningKey } from '../protocol/signing-key.ts';
 import type { NumericDate } from '../protocol/time.ts';
-import { changing, locks, takeLock } from './change.ts';
+import { type Changed, changing, locks, type Transaction, takeLock } from './change.ts';
 import type { Database } from './database.ts';
 import type { SigningKey as Row } from './generated/client.ts';
 import { toDate, toNumericDate, toNumericDateOrNull } from './instant.ts';
@@ -24,12 +24,12 @@ export async function listSigningKeys(database: Database): Promise<SigningKey[]>
  */
 export async function changeSigningKeys<T>(
   database: Database,
-  work: (keys: SigningKey[], write: SigningKeyWriter) => Promise<T>,
+  work: (keys: SigningKey[], write: SigningKeyWriter, tx: Transaction, changed: Changed) => Promise<T>,
 ): Promise<T> {
   return changing(database, async (tx, changed) => {
     await takeLock(tx, locks.signingKeys);
     const keys = (await tx.signingKey.findMany()).map(fromRow);
-    return work(keys, {
+    const write: SigningKeyWriter = {
       async insert(key) {
         await tx.signingKey.create({
           data: { ...key, createdAt: toDate(key.createdAt), signsFrom: toDate(key.signsFrom), revokedAt: null },
@@ -52,7 +52,8 @@ export async function changeSigningKeys<T>(
         await tx.signingKey.delete({ where: { kid } });
         changed('signing_key', kid);
       },
-    });
+    };
+    return work(keys, write, tx, changed);
   });
 }
 
