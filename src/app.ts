@@ -94,7 +94,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   const registry = createRegistry(database);
   const keyEncryptionKeys = await readKeyEncryptionKeys(config.keysDir);
   for (const file of keyEncryptionKeys.exposed)
-    log.warn({ file }, 'others may read this key-encryption key: chmod 600');
+    log.warn({ file }, 'others may get at key-encryption keys by this: chmod go= it');
 
   const schedule = () =>
     scheduleOf({

@@ -1,6 +1,7 @@
 /** The command line `keyturn`: what an administrator types, beside a running server or for one. */
 import { Command, CommanderError } from 'commander';
 import { addClientCommands } from './client.ts';
+import { addDoctorCommand } from './doctor.ts';
 import { Failure } from './failure.ts';
 import { addKeyCommands } from './keys.ts';
 import { complaint } from './output.ts';
@@ -24,6 +25,7 @@ const groups = [
   addSessionCommands,
   addKeyCommands,
   addTokenCommands,
+  addDoctorCommand,
 ];
 for (const add of groups) add(program);
 

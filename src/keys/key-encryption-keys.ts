@@ -34,7 +34,7 @@ export interface KeyEncryptionKeys {
   make(): Promise<string>;
   /** Reads those whose files have come since, as another instance may just have made the first one. */
   readNew(): Promise<void>;
-  /** The files that others than their owner may read. */
+  /** The files that others than their owner may read, and the folder where all may put files in. */
   readonly exposed: readonly string[];
 }
 
@@ -64,6 +64,7 @@ export async function readKeyEncryptionKeys(folder: string): Promise<KeyEncrypti
   }
 
   await readNew();
+  if (keys.size > 0 && ((await stat(folder)).mode & 0o002) !== 0) exposed.push(folder);
   return {
     ids: () => [...keys.keys()],
     get,

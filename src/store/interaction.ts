@@ -96,3 +96,12 @@ export async function forgetOldInteractions(database: Database): Promise<void> {
     DELETE FROM interaction WHERE id IN (
       SELECT id FROM interaction WHERE expires_at < now() ORDER BY expires_at LIMIT 1000 FOR UPDATE SKIP LOCKED)`);
 }
+
+/** How many interactions that are not over there are by the protected header of their seal. */
+export async function countSealedInteractions(database: Database): Promise<Map<string, number>> {
+  const rows = await database.query<{ header: string; count: number }>(
+    `SELECT split_part(request, '.', 1) AS header, count(*)::int AS count
+       FROM interaction WHERE expires_at > now() GROUP BY 1`,
+  );
+  return new Map(rows.map(({ header, count }) => [header, count]));
+}
