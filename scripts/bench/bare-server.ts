@@ -1,12 +1,15 @@
 /**
  * What the issuer is measured against: fastify doing a token request's work (a form, the client's secret, one ES256
- * signature, the same answer) and the JWKS's, and nothing else. As quick as one would write it by hand, with no log.
+ * signature, the same answer), the JWKS's and that of verifying a password, and nothing else. As quick as one would write
+ * it by hand, with no log.
  *
  * `node bare-server.js --inline|--batched <what to serve, as JSON>`
  */
 import { createPrivateKey, hash, type JsonWebKey, randomUUID, sign, timingSafeEqual } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import { parse } from 'node:querystring';
 import Fastify, { type FastifyReply } from 'fastify';
+import { createPasswords, hashingLimits } from '../../src/crypto/password.ts';
 
 /** What both servers are to serve: what the issuer was seen to serve. */
 export interface BareOptions {
@@ -21,10 +24,12 @@ export interface BareOptions {
   /** Of a token response, but for what fastify writes by itself. */
   readonly tokenHeaders: Record<string, string>;
   readonly jwks: { readonly body: string; readonly headers: Record<string, string> };
+  /** Of the password that comes to `/password`. */
+  readonly passwordHash: string;
 }
 
 const [mode, json = ''] = process.argv.slice(2);
-const { port, privateJwk, header, issuer, audience, scope, client, tokenHeaders, jwks } = JSON.parse(
+const { port, privateJwk, header, issuer, audience, scope, client, tokenHeaders, jwks, passwordHash } = JSON.parse(
   json,
 ) as BareOptions;
 
@@ -98,4 +103,10 @@ server.post<{ Body: Record<string, string> }>('/token', (request, reply) => {
 });
 const jwksBytes = Buffer.from(jwks.body);
 server.get('/.well-known/jwks.json', (_request, reply) => reply.headers(jwks.headers).send(jwksBytes));
+// As many at a time as the issuer takes on these cores.
+const passwords = createPasswords(hashingLimits(availableParallelism()));
+server.post<{ Body: Record<string, string> }>('/password', async ({ body }, reply) => {
+  const right = await passwords.verify(body.password ?? '', passwordHash);
+  return reply.code(right ? 200 : 400).send();
+});
 await server.listen({ port, host: '127.0.0.1' });

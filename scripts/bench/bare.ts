@@ -2,7 +2,8 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import type { BareOptions } from './bare-server.ts';
-import { type BenchClient, type IssuerSite, tokenRequest } from './issuer.ts';
+import type { IssuerSite } from './issuer.ts';
+import { type Registered, tokenRequest } from './registration.ts';
 import { type Answer, firstAnswer, freePort, type ServerProcess, startServer } from './server-process.ts';
 
 const program = fileURLToPath(new URL('bare-server.js', import.meta.url));
@@ -16,7 +17,7 @@ const transportHeaders = new Set(['connection', 'content-length', 'date', 'keep-
 export async function startBareServers(
   issuer: ServerProcess,
   site: IssuerSite,
-  client: BenchClient,
+  { machine: client, person }: Registered,
   output: number,
 ): Promise<{ inline: ServerProcess; batched: ServerProcess }> {
   const request = { method: 'POST', ...tokenRequest(client, 'ES256') };
@@ -37,6 +38,7 @@ export async function startBareServers(
       client,
       tokenHeaders,
       jwks: { body: jwks.body, headers: chosenHeaders(jwks) },
+      passwordHash: person.passwordHash,
     };
     const args = [`--${mode}`, JSON.stringify(options)];
     const server = startServer({ program, args, port, where: 'one core', cwd: site.folder, output });

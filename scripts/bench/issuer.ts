@@ -1,17 +1,14 @@
 /** The issuer that is measured: the built server as anyone would start it, on a database and keys of its own. */
 
 import { randomBytes } from 'node:crypto';
+import { writeSync } from 'node:fs';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import { digestSecret, newId, newSecret } from '../../src/crypto/handle.ts';
-import { clientDefaults } from '../../src/protocol/client.ts';
-import { addClient } from '../../src/store/client.ts';
-import { openDatabase } from '../../src/store/database.ts';
-import { findEmbeddedPostgres } from '../../src/store/embedded/index.ts';
-import { addResource } from '../../src/store/resource.ts';
+import { startEmbeddedPostgres } from '../../src/store/embedded/index.ts';
+import { type BenchClient, tokenRequest } from './registration.ts';
 import { firstAnswer, type ServerProcess, startServer } from './server-process.ts';
 
 const program = fileURLToPath(new URL('../../src/main.js', import.meta.url));
@@ -20,15 +17,21 @@ const program = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 export interface IssuerSite {
   /** The `iss` of its tokens. */
   readonly issuer: string;
+  readonly port: number;
   readonly folder: string;
+  readonly keysDir: string;
+  readonly databaseUrl: string;
   start(where: 'one core' | 'all cores'): ServerProcess;
-  /** URL of its database. Asks for a running issuer where that is the embedded one. */
-  databaseUrl(): Promise<string>;
+  /** Ends an embedded database: issuers that start from now on bring it up by themselves, as `npm start` does. */
+  leaveDatabase(): Promise<void>;
   /** Removes everything; the issuer must have ended. */
   remove(): Promise<void>;
 }
 
-/** Makes room for an issuer: on a new database of DATABASE_URL's server, or on an embedded one in a temporary folder. */
+/**
+ * Makes room for an issuer: on a new database of DATABASE_URL's server, or on an embedded one in a temporary folder, which
+ * runs on the cores that this process has now.
+ */
 export async function createIssuerSite(
   port: number,
   postgres: string | undefined,
@@ -36,14 +39,16 @@ export async function createIssuerSite(
 ): Promise<IssuerSite> {
   const folder = await mkdtemp(join(tmpdir(), 'keyturn-bench-'));
   await chmod(folder, 0o755); // as root, Postgres runs as another account, which has to come there
-  const name = `keyturn_bench_${randomBytes(6).toString('hex')}`;
   const issuer = `http://localhost:${port}`;
-  const dataDir = join(folder, 'data');
-  if (postgres !== undefined) await execute(postgres, `CREATE DATABASE ${name}`);
+  const keysDir = join(folder, 'keys');
+  const database = await (postgres === undefined ? embedIn(folder, output) : createDatabase(postgres));
 
   return {
     issuer,
+    port,
     folder,
+    keysDir,
+    databaseUrl: database.url,
     start: (where) =>
       startServer({
         program,
@@ -51,73 +56,46 @@ export async function createIssuerSite(
         where,
         output,
         cwd: folder,
-        env: {
-          ISSUER: issuer,
-          HOST: '127.0.0.1',
-          PORT: String(port),
-          KEYS_DIR: join(folder, 'keys'),
-          ...(postgres === undefined ? { DATA_DIR: dataDir } : { DATABASE_URL: databaseOn(postgres, name) }),
-        },
+        env: { ISSUER: issuer, HOST: '127.0.0.1', PORT: String(port), KEYS_DIR: keysDir, ...database.settings() },
       }),
-    async databaseUrl() {
-      const url = postgres === undefined ? await findEmbeddedPostgres(dataDir) : databaseOn(postgres, name);
-      if (url === undefined) throw new Error('the embedded database does not run');
-      return url;
-    },
+    leaveDatabase: database.leave,
     async remove() {
-      if (postgres !== undefined) await execute(postgres, `DROP DATABASE ${name} WITH (FORCE)`);
+      await database.remove();
       await rm(folder, { recursive: true, force: true });
     },
   };
 }
 
-/** A client that may ask for tokens, and the audiences of its ES256 and RS256 tokens. */
-export interface BenchClient {
-  readonly id: string;
-  readonly secret: string;
-  readonly audiences: { readonly ES256: string; readonly RS256: string };
-  readonly scope: string;
+interface BenchDatabase {
+  readonly url: string;
+  /** What an issuer is told of it. */
+  settings(): NodeJS.ProcessEnv;
+  leave(): Promise<void>;
+  remove(): Promise<void>;
 }
 
-/** Registers resource services and a client. A running issuer knows them within a second. */
-export async function registerClient(databaseUrl: string): Promise<BenchClient> {
-  const secret = newSecret('kt');
-  const scope = 'orders:read';
-  const audiences = { ES256: 'https://orders.example', RS256: 'https://reports.example' };
-  const database = openDatabase(databaseUrl);
-  try {
-    for (const alg of ['ES256', 'RS256'] as const) {
-      const resource = { identifier: audiences[alg], scopes: { [scope]: '' }, alg, accessTtl: null };
-      if (!(await addResource(database, resource))) throw new Error(`${audiences[alg]} is already there`);
-    }
-    const client = {
-      ...clientDefaults,
-      id: newId('client'),
-      name: 'bench',
-      secretDigests: [digestSecret(secret)],
-      grantTypes: ['client_credentials'],
-      scopes: [scope],
-      resources: Object.values(audiences),
-    };
-    await addClient(database, client);
-    return { id: client.id, secret, audiences, scope };
-  } finally {
-    await database.close();
+async function embedIn(folder: string, output: number): Promise<BenchDatabase> {
+  const dataDir = join(folder, 'data');
+  const embedded = await startEmbeddedPostgres({ dataDir, log: (line) => writeSync(output, `${line}\n`) });
+  const { url } = embedded;
+  let left = false;
+  async function leave(): Promise<void> {
+    left = true;
+    await embedded.stop();
   }
+  return { url, settings: () => (left ? { DATA_DIR: dataDir } : { DATABASE_URL: url }), leave, remove: leave };
 }
 
-/** The headers and the form of a token request. */
-export function tokenRequest(
-  client: BenchClient,
-  alg: 'ES256' | 'RS256',
-): { headers: Record<string, string>; body: string } {
-  const form = { grant_type: 'client_credentials', ...(alg === 'RS256' && { resource: client.audiences.RS256 }) };
+async function createDatabase(server: string): Promise<BenchDatabase> {
+  const name = `keyturn_bench_${randomBytes(6).toString('hex')}`;
+  await execute(server, `CREATE DATABASE ${name}`);
+  const url = new URL(server);
+  url.pathname = `/${name}`;
   return {
-    headers: {
-      authorization: `Basic ${Buffer.from(`${client.id}:${client.secret}`).toString('base64')}`,
-      'content-type': 'application/x-www-form-urlencoded',
-    },
-    body: new URLSearchParams(form).toString(),
+    url: url.href,
+    settings: () => ({ DATABASE_URL: url.href }),
+    leave: async () => undefined,
+    remove: () => execute(server, `DROP DATABASE ${name} WITH (FORCE)`),
   };
 }
 
@@ -137,10 +115,4 @@ async function execute(url: string, statement: string): Promise<void> {
   const client = new pg.Client(url);
   await client.connect();
   await client.query(statement).finally(() => client.end());
-}
-
-function databaseOn(server: string, name: string): string {
-  const url = new URL(server);
-  url.pathname = `/${name}`;
-  return url.href;
 }

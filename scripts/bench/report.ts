@@ -5,11 +5,11 @@ import { coreCount, pinned } from './cores.ts';
 /** Medians of a subject's rounds. Milliseconds; the processor time is in microseconds, memory in bytes. */
 export interface Row {
   readonly title: string;
-  readonly requestsPerSecond: number;
+  readonly perSecond: number;
   readonly p50: number;
   readonly p99: number;
   /** NaN where the kernel does not say. */
-  readonly cpuPerRequest: number;
+  readonly cpuEach: number;
   /** The server's peak over the whole run. */
   readonly peakMemory: number | undefined;
 }
@@ -27,14 +27,20 @@ export interface Report {
   /** Processor, cores, and who had which. */
   readonly machine: string;
   readonly load: { readonly connections: number; readonly rounds: number };
-  readonly versions: { readonly node: string; readonly fastify: string; readonly postgres: string };
+  readonly versions: {
+    readonly node: string;
+    readonly fastify: string;
+    readonly oidcProvider: string;
+    readonly postgres: string;
+  };
   readonly rows: readonly Row[];
   readonly targets: readonly Target[];
 }
 
-/** The machine that it is measured on. */
-export function describeMachine(): string {
-  const where = pinned ? 'servers on one, load on another' : 'servers and load on any: figures wander';
+/** The machine that it is measured on; `embedded`: whether Postgres runs here for the bench alone. */
+export function describeMachine(embedded: boolean): string {
+  const postgres = embedded ? 'Postgres on all of them' : 'Postgres where DATABASE_URL says';
+  const where = pinned ? `servers on one, load on another, ${postgres}` : 'servers and load on any: figures wander';
   return `${cpus()[0]?.model.trim()}, ${coreCount} cores, ${where}`;
 }
 
@@ -47,17 +53,17 @@ export function isReached({ wanted, limit, measured }: Target): boolean | undefi
 export function renderReport({ takenAt, machine, load, versions, rows, targets }: Report): string {
   return [
     `${takenAt}, ${machine}`,
-    `Node ${versions.node}, fastify ${versions.fastify}, Postgres ${versions.postgres}`,
-    `${load.connections} connections, medians of ${load.rounds} rounds in turn; every answer was a 200`,
+    `Node ${versions.node}, fastify ${versions.fastify}, oidc-provider ${versions.oidcProvider}, Postgres ${versions.postgres}`,
+    `${load.connections} connections, medians of ${load.rounds} rounds in turn; every answer was a good one`,
     '',
     ...table(
-      ['', 'requests/s', 'p50 ms', 'p99 ms', 'CPU µs/request', 'RSS peak MB'],
+      ['', 'per second', 'p50 ms', 'p99 ms', 'CPU µs each', 'RSS peak MB'],
       rows.map((row) => [
         row.title,
-        row.requestsPerSecond.toFixed(0),
+        row.perSecond.toFixed(0),
         row.p50.toFixed(2),
         row.p99.toFixed(2),
-        row.cpuPerRequest.toFixed(1),
+        row.cpuEach.toFixed(1),
         row.peakMemory === undefined ? '?' : (row.peakMemory / 1e6).toFixed(0),
       ]),
     ),
