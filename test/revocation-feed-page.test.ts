@@ -47,7 +47,7 @@ test('what the page receives makes the verdicts of the page, in whatever order i
     for (const entries of order) denylist.add(entries.map(toEntry));
     t.equal(denylist.size, vectors.denylist.length);
     for (const { void: expected, because, header, claims } of vectors.tokens) {
-      t.equal(denylist.isVoid({ ...header, ...claims }), expected, `${because} (order ${index})`);
+      t.equal(denylist.isVoid(header.kid, claims), expected, `${because} (order ${index})`);
     }
   }
 });
