@@ -17,11 +17,13 @@ import { accountEndpoints } from './http/endpoints/account.ts';
 import { assetEndpoints } from './http/endpoints/assets.ts';
 import { authorizeEndpoints } from './http/endpoints/authorize.ts';
 import { healthEndpoints } from './http/endpoints/health.ts';
+import { introspectionEndpoint } from './http/endpoints/introspect.ts';
 import { jwksEndpoint } from './http/endpoints/jwks.ts';
 import { logoutEndpoints } from './http/endpoints/logout.ts';
 import { metadataEndpoints } from './http/endpoints/metadata.ts';
 import { revocationStreamEndpoint } from './http/endpoints/revocation-stream.ts';
 import { revocationsEndpoint } from './http/endpoints/revocations.ts';
+import { revocationEndpoint } from './http/endpoints/revoke.ts';
 import { sessionEndpoints } from './http/endpoints/session.ts';
 import { signInEndpoints } from './http/endpoints/sign-in.ts';
 import { tokenEndpoint } from './http/endpoints/token.ts';
@@ -150,13 +152,9 @@ export async function createApp(options: AppOptions): Promise<App> {
     instance: () => ({ id: instance, version: options.version, keyEncryptionKeys: keyEncryptionKeys.ids() }),
   });
 
-  const revoker = createRevoker({
-    database,
-    now,
-    longestLife: () => replica.longestTokenTtl() + pollInterval + 2 * clockSkew,
-  });
-  const reader = createTokenReader({ issuer: config.issuer, keyring, denylist, now });
   const tail = () => replica.longestTokenTtl() + pollInterval + 2 * clockSkew;
+  const revoker = createRevoker({ database, now, longestLife: tail, onVoid: denylist.add });
+  const reader = createTokenReader({ issuer: config.issuer, keys: keyring.rows, denylist, now });
   const grantServices: GrantServices = {
     database,
     revoker,
@@ -197,6 +195,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     views: pages,
     pages: createPageSender({ issuer: config.issuer, pages, resource: registry.resource }),
   };
+  const user = (id: string) => findUser(database, id);
   const authenticator = createClientAuthenticator(registry, config.issuer);
   const endpoints = [
     jwksEndpoint(keyring, config.jwksMaxAge),
@@ -213,7 +212,9 @@ export async function createApp(options: AppOptions): Promise<App> {
       cookies: createSessionCookies(config.issuer),
       now,
     }),
-    ...userinfoEndpoints({ reader, user: (id) => findUser(database, id) }),
+    ...userinfoEndpoints({ reader, user }),
+    revocationEndpoint({ authenticator, reader, revoker, now }),
+    introspectionEndpoint({ authenticator, reader, database, user, now }),
     revocationsEndpoint({ issuer: config.issuer, feed, exactNow: clock.exactNow }),
     revocationStreamEndpoint({ feed, authenticator, exactNow: clock.exactNow }),
     ...assetEndpoints(pages.assets),

@@ -1,8 +1,7 @@
 import tap, { test } from 'tap';
-import { updateClient } from '../src/store/client.ts';
 import { createBrowser, type TestBrowser, type Visit } from './support/browser.ts';
 import { createTestClock } from './support/clock.ts';
-import { get, orders, post, registerResource, startIssuer } from './support/issuer.ts';
+import { get, orders, post, registerResource, startIssuer, updateClient } from './support/issuer.ts';
 import { elementsOf } from './support/markup.ts';
 import { authorizePath, newVerifier, obtainTokens, password, registerApp, registerUser } from './support/people.ts';
 

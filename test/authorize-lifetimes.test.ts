@@ -2,11 +2,10 @@ import tap, { test } from 'tap';
 import type { Client } from '../src/protocol/client.ts';
 import { disable, endSignIns, type User, type UserChange } from '../src/protocol/user.ts';
 import { changing } from '../src/store/change.ts';
-import { updateClient } from '../src/store/client.ts';
 import { updateUser } from '../src/store/user.ts';
 import { createBrowser, outcomeOf, type TestBrowser } from './support/browser.ts';
 import { createTestClock } from './support/clock.ts';
-import { get, registerResource, startIssuer } from './support/issuer.ts';
+import { get, registerResource, startIssuer, updateClient } from './support/issuer.ts';
 import { authorizePath, newVerifier, password, redeem, registerApp, registerUser, signIn } from './support/people.ts';
 
 const clock = createTestClock();

@@ -210,6 +210,6 @@ test('keys revoke withdraws a key for good, and its standby signs at once', asyn
   t.same(await phases(run), { [standby.kid]: 'signing', [signer.kid]: 'revoked' });
 
   const again = await run('revoke', signer.kid, '--json');
-  t.same(JSON.parse(again.stdout), { kid: signer.kid, already_revoked: true, successor: null });
+  t.same(JSON.parse(again.stdout), { kid: signer.kid, already_revoked: true, successor: null, refresh_tokens: 0 });
   t.same(await rows(url), after);
 });

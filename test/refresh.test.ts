@@ -1,6 +1,5 @@
 import { createLocalJWKSet, decodeJwt, jwtVerify } from 'jose';
 import { type Test, test } from 'tap';
-import { updateClient } from '../src/store/client.ts';
 import { createBrowser } from './support/browser.ts';
 import {
   type Answer,
@@ -11,6 +10,7 @@ import {
   registerResource,
   startIssuer,
   type TestIssuer,
+  updateClient,
 } from './support/issuer.ts';
 import { obtainTokens, registerApp, registerUser } from './support/people.ts';
 

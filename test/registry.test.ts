@@ -1,9 +1,10 @@
 import { type Test, test } from 'tap';
 import { type Client, clientDefaults } from '../src/protocol/client.ts';
-import { addClient, findClient, updateClient } from '../src/store/client.ts';
+import { addClient, findClient } from '../src/store/client.ts';
 import { type Database, openDatabase } from '../src/store/database.ts';
 import { createRegistry } from '../src/store/registry.ts';
 import { freshDatabase } from './support/database.ts';
+import { updateClient } from './support/issuer.ts';
 
 function clientNamed(id: string): Client {
   return {

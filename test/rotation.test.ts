@@ -2,8 +2,9 @@ import { createRemoteJWKSet, jwtVerify } from 'jose';
 import jsonwebtoken from 'jsonwebtoken';
 import jwksClient from 'jwks-rsa';
 import { type Test, test } from 'tap';
-import { revokeKey, rotateByHand } from '../src/keys/administration.ts';
+import { rotateByHand } from '../src/keys/administration.ts';
 import { scheduleOf } from '../src/keys/lifecycle.ts';
+import { createRevoker } from '../src/tokens/revocation.ts';
 import { createTestClock, type TestClock } from './support/clock.ts';
 import { get, orders, post, registerClient, registerResource, startIssuer, type TestIssuer } from './support/issuer.ts';
 
@@ -167,22 +168,21 @@ test('a key that has stopped signing loses its private half, and in time its row
 test('a revoked key is gone at once, and the standby signs', async (t) => {
   const clock = createTestClock();
   const { issuer, client } = await start(t, clock);
+  const revoker = createRevoker({ database: issuer.database, now: clock.now, longestLife: () => 600 });
   for (let time = 0; time < 3; time += 1) {
     const kid = kidOf((await tokens(issuer, client))[0] ?? '');
-    const revocation = await revokeKey(issuer.database, kid, clock.now(), schedule);
+    const revocation = await revoker.revokeKey(kid, schedule, 'by command');
     t.ok(revocation?.successor, 'there was a standby');
     await issuer.app.refresh();
     t.notOk((await publishedKids(issuer)).includes(kid), 'not published');
     t.equal(kidOf((await tokens(issuer, client))[0] ?? ''), revocation?.successor, 'the standby signs');
     const row = await issuer.database.prisma.signingKey.findUnique({ where: { kid } });
     t.equal(row?.sealedPrivateJwk, null, 'its private half is gone');
-    t.equal(
-      (await revokeKey(issuer.database, kid, clock.now(), schedule))?.already,
-      true,
-      'revoking it again does nothing',
-    );
+    t.equal((await revoker.revokeKey(kid, schedule, 'by command'))?.already, true, 'revoking it again does nothing');
   }
-  t.equal(await revokeKey(issuer.database, 'nobody', clock.now(), schedule), undefined);
+  t.equal(await revoker.revokeKey('nobody', schedule, 'by command'), undefined);
+  const entries = await issuer.database.query('SELECT digest FROM revocation');
+  t.equal(entries.length, 3, 'each is in the denylist, once');
 });
 
 test('instances that rotate at the same moment make one key', async (t) => {

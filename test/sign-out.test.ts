@@ -1,8 +1,7 @@
 import tap, { test } from 'tap';
-import { updateClient } from '../src/store/client.ts';
 import { createBrowser, type TestBrowser, type Visit } from './support/browser.ts';
 import { createTestClock } from './support/clock.ts';
-import { get, post, registerResource, startIssuer } from './support/issuer.ts';
+import { get, post, registerResource, startIssuer, updateClient } from './support/issuer.ts';
 import { authorizePath, newVerifier, obtainTokens, registerApp, registerUser } from './support/people.ts';
 
 const goodbye = 'https://app.example/goodbye?from=keyturn';

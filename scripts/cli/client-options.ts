@@ -38,6 +38,7 @@ export interface ClientOptions {
   idTokenAlg?: string;
   refresh?: 'rotate' | 'keep';
   overlap?: number;
+  revoke?: true;
   json?: true;
 }
 

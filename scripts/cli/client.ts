@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { digestSecret, newId, newSecret } from '../../src/crypto/handle.ts';
-import { type Client, clientDefaults } from '../../src/protocol/client.ts';
-import { addClient, type ClientChange, listClients, updateClient } from '../../src/store/client.ts';
+import { type Client, clientDefaults, disableClient, endClientGrants } from '../../src/protocol/client.ts';
+import { addClient, type ClientChange, listClients } from '../../src/store/client.ts';
 import type { Database } from '../../src/store/database.ts';
 import { listResources } from '../../src/store/resource.ts';
 import { nameArgument, once, secondsArgument } from './arguments.ts';
@@ -78,16 +78,16 @@ export function addClientCommands(program: Command): void {
 
   client
     .command('disable')
-    .description('refuse the client from now on')
+    .description('refuse the client from now on; its grants end, and its access tokens are void')
     .argument('<client-id>')
     .option('--json', 'print JSON')
     .action(async (id: string, options: ClientOptions) => {
-      show(options, await update(id, async (before, { now }) => ({ disabledAt: before.disabledAt ?? now })));
+      show(options, await update(id, async (before, { now }) => disableClient(before, now)));
     });
 
   client
     .command('enable')
-    .description('accept a disabled client again')
+    .description('accept a disabled client again; people have to sign in to it anew')
     .argument('<client-id>')
     .option('--json', 'print JSON')
     .action(async (id: string, options: ClientOptions) => {
@@ -103,30 +103,36 @@ export function addClientCommands(program: Command): void {
       'how long the old secret stays good (0 if not given)',
       once(secondsArgument(0, longestOverlap)),
     )
+    .option('--revoke', 'end all its grants and void its access tokens too: somebody else had the secret')
     .option('--json', 'print JSON')
     .action(async (id: string, options: ClientOptions) => {
       const secret = newSecret('ktcs');
       const overlap = options.overlap ?? 0;
+      if (options.revoke && overlap > 0)
+        throw mistake('--revoke goes with no --overlap: the old secret is not to be trusted');
       const updated = await update(id, async (before, { now }) => {
         if (before.authMethod === 'none') throw mistake('a public client has no secret');
         return {
           secretDigests: [digestSecret(secret), ...before.secretDigests.slice(0, overlap > 0 ? 1 : 0)],
           previousSecretExpiresAt: overlap > 0 ? now + overlap : null,
+          ...(options.revoke && endClientGrants(before)),
         };
       });
       const until = updated.previousSecretExpiresAt;
       showWithSecret(options, updated, secret, [
         until === null ? 'The secret before it is void.' : `The secret before it stays good until ${instant(until)}.`,
+        ...(options.revoke ? ['All grants have ended, and access tokens from before are void.'] : []),
       ]);
     });
 }
 
+/** The one way by which a command changes a client. */
 async function update(
   id: string,
   decide: (before: Client, context: Context) => Promise<ClientChange>,
 ): Promise<Client> {
   return withDatabase(async (context) => {
-    const updated = await updateClient(context.database, id, (before) => decide(before, context));
+    const updated = await context.revoker.changeClient(id, (before) => decide(before, context), 'by command');
     if (updated === undefined) throw mistake(`there is no client ${JSON.stringify(id)}: see keyturn client list`);
     return updated;
   });

@@ -1,7 +1,12 @@
 import type { Command } from 'commander';
 import { algorithms } from '../../src/crypto/algorithms.ts';
-import { revokeKey, rotateByHand } from '../../src/keys/administration.ts';
+import { rotateByHand } from '../../src/keys/administration.ts';
+import { stopsSigningAt } from '../../src/keys/lifecycle.ts';
+import type { NumericDate } from '../../src/protocol/time.ts';
+import type { Database } from '../../src/store/database.ts';
+import { countGrantsRedeemed } from '../../src/store/grant.ts';
 import { listSigningKeys } from '../../src/store/signing-key.ts';
+import { refreshTokenAlg } from '../../src/tokens/mint.ts';
 import { algArgument, once } from './arguments.ts';
 import { withDatabase } from './context.ts';
 import { Failure, mistake } from './failure.ts';
@@ -57,23 +62,40 @@ export function addKeyCommands(program: Command): void {
 
   keys
     .command('revoke')
-    .description('withdraw a key that others may hold: it leaves the JWKS, and the standby signs at once')
+    .description('withdraw a key that others may hold, with all it has signed; the standby signs at once')
     .argument('<kid>')
     .option('--json', 'print JSON')
     .action(async (kid: string, options: KeyOptions) => {
-      await withDatabase(async ({ database, config, now, schedule }) => {
-        const revocation = await revokeKey(database, kid, now, schedule);
+      await withDatabase(async ({ database, config, revoker, now, schedule }) => {
+        const grants = await countGrantsOf(database, kid, now);
+        if (grants > 0 && !options.json) {
+          process.stdout.write(`About ${grants} refresh tokens are signed by it: who has one signs in again.\n`);
+        }
+        const revocation = await revoker.revokeKey(kid, schedule, 'by command');
         if (revocation === undefined) throw mistake('there is no key of that kid: see keyturn keys list');
         const { already, successor = null } = revocation;
-        print(options.json, { kid, already_revoked: already, successor }, () =>
+        print(options.json, { kid, already_revoked: already, successor, refresh_tokens: grants }, () =>
           already
             ? `${kid} was revoked before; nothing was done.`
             : [
                 `${kid} is revoked: it no longer signs, and the JWKS no longer shows it.`,
                 ...(successor === null ? [] : [`${successor} signs from now on.`]),
-                `Verifiers refuse its tokens once they have fetched the JWKS anew: within ${durationInWords(config.jwksMaxAge)}.`,
+                'Services that read the revocation feed refuse what it has signed at once; others when they have fetched',
+                `the JWKS anew: within ${durationInWords(config.jwksMaxAge)}.`,
               ].join('\n'),
         );
       });
     });
+}
+
+/** About how many grants end with a key that is not revoked yet: those whose refresh token it has signed. */
+async function countGrantsOf(database: Database, kid: string, now: NumericDate): Promise<number> {
+  const keys = await listSigningKeys(database);
+  const key = keys.find((one) => one.kid === kid);
+  if (key?.alg !== refreshTokenAlg || key.revokedAt !== null) return 0;
+  const until = stopsSigningAt(
+    key,
+    keys.filter(({ alg }) => alg === key.alg),
+  );
+  return countGrantsRedeemed(database, key.signsFrom, until ?? now + 1, now);
 }

@@ -28,7 +28,6 @@ export const authorizationCode: GrantType = {
       grantId: code.grantId,
       codeDigest: code.digest,
       clientId: client.id,
-      clientEpoch: client.grantEpoch,
       redirectUri: parameter('redirect_uri'),
       codeChallenge: verifier === undefined ? undefined : digestSecret(verifier),
     };

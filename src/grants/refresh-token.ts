@@ -40,7 +40,7 @@ async function readProof({ client, parameter, csrf }: GrantRequest, { reader }: 
   // A token made for a cookie works with its CSRF value alone, and nowhere but where cookies do.
   if (claims === undefined || claims.client_id !== client.id || claims.csrf !== csrf) throw refusal();
   const { gid: grantId, gen: generation } = claims;
-  return { grantId, generation, clientId: client.id, clientEpoch: client.grantEpoch, rotates: mustRotate(client) };
+  return { grantId, generation, clientId: client.id, rotates: mustRotate(client) };
 }
 
 /** A public client's token may be anybody's, so it always rotates. */

@@ -1,4 +1,4 @@
-/** Client authentication at the token endpoint (RFC 6749 §2.3.1): exactly one method, and the one registered. */
+/** Client authentication (RFC 6749 §2.3.1): exactly one method, and the one registered. */
 import { digestSecret, matchesDigest } from '../crypto/handle.ts';
 import type { Client, ClientAuthMethod } from '../protocol/client.ts';
 import { ProtocolError } from '../protocol/error.ts';
@@ -18,6 +18,8 @@ export interface ClientAuthenticator {
    * methods other than the registered one, all in the same words; `invalid_request` where credentials came twice.
    */
   authenticate(authorization: string | undefined, form: Form, now: NumericDate): Promise<Client>;
+  /** The same where saying a `client_id` is not enough, and every failure is a 401 with a challenge (RFC 7662 §2.3). */
+  authenticateConfidential(authorization: string | undefined, form: Form, now: NumericDate): Promise<Client>;
 }
 
 /** Compared with where there is no such client, so that an unknown id costs what a wrong secret costs. */
@@ -27,22 +29,35 @@ export function createClientAuthenticator(registry: Registry, realm: string): Cl
   const challenge = `Basic realm="${realm}", charset="UTF-8"`;
 
   /** Made only where it is thrown: an error takes note of the stack, which costs more than all the rest here. */
-  function failure(authorization: string | undefined): ProtocolError {
-    const details = authorization === undefined ? {} : { challenge };
-    return new ProtocolError('invalid_client', 'client authentication failed', details);
+  function failure(challenged: boolean): ProtocolError {
+    return new ProtocolError('invalid_client', 'client authentication failed', challenged ? { challenge } : {});
+  }
+
+  /** Undefined for unknown and disabled clients, wrong secrets and other methods, after the same work. */
+  async function identify(
+    authorization: string | undefined,
+    form: Form,
+    now: NumericDate,
+  ): Promise<Client | undefined> {
+    const credentials = readCredentials(authorization, form);
+    if (credentials === undefined) return undefined;
+    const client = await registry.client(credentials.id);
+    const presented = digestSecret(credentials.secret);
+    const matches = goodDigests(client, now).some((digest) => matchesDigest(presented, digest));
+    const good = matches || (credentials.method === 'none' && client?.authMethod === 'none');
+    return good && client?.authMethod === credentials.method && client.disabledAt === null ? client : undefined;
   }
 
   return {
     async authenticate(authorization, form, now) {
-      const credentials = readCredentials(authorization, form);
-      if (credentials === undefined) throw failure(authorization);
-      const client = await registry.client(credentials.id);
-      const presented = digestSecret(credentials.secret);
-      const matches = goodDigests(client, now).some((digest) => matchesDigest(presented, digest));
-      const good = matches || (credentials.method === 'none' && client?.authMethod === 'none');
-      if (!good || client === undefined || client.authMethod !== credentials.method || client.disabledAt !== null) {
-        throw failure(authorization);
-      }
+      const client = await identify(authorization, form, now);
+      if (client === undefined) throw failure(authorization !== undefined);
+      return client;
+    },
+
+    async authenticateConfidential(authorization, form, now) {
+      const client = await identify(authorization, form, now);
+      if (client === undefined || client.authMethod === 'none') throw failure(true);
       return client;
     },
   };

@@ -3,7 +3,7 @@ import type { SigningKey } from '../protocol/signing-key.ts';
 import type { NumericDate } from '../protocol/time.ts';
 import { databaseNow } from '../store/change.ts';
 import type { Database } from '../store/database.ts';
-import { changeSigningKeys } from '../store/signing-key.ts';
+import { changeSigningKeys, type SigningKeyWriter } from '../store/signing-key.ts';
 import { plan, rotationStep, type Schedule, signerOf, standbyOf } from './lifecycle.ts';
 
 /** What a rotation by hand comes to for one algorithm. */
@@ -60,26 +60,25 @@ export interface KeyRevocation {
 }
 
 /**
- * Withdraws a key: it neither signs nor is published from now on, its private half is erased, and where it was the
- * signer the standby signs at once. Undefined: there is no such key.
+ * Withdraws a key, within a transaction that holds the keys: it neither signs nor is published from now on, its private
+ * half is erased, and where it was the signer the standby signs at once. Undefined: there is no such key.
  */
-export async function revokeKey(
-  database: Database,
+export async function withdrawKey(
+  keys: readonly SigningKey[],
+  write: SigningKeyWriter,
   kid: string,
   now: NumericDate,
   schedule: Schedule,
 ): Promise<KeyRevocation | undefined> {
-  return changeSigningKeys(database, async (keys, write) => {
-    const key = keys.find((candidate) => candidate.kid === kid);
-    if (key === undefined) return undefined;
-    if (key.revokedAt !== null) return { key, already: true, successor: undefined };
-    await write.revoke(kid, now);
-    await write.erasePrivateHalf(kid);
-    const rest = keys.map((other) => (other.kid === kid ? { ...key, revokedAt: now, sealedPrivateJwk: null } : other));
-    const ofAlg = rest.filter(({ alg }) => alg === key.alg);
-    const step = plan(key.alg, ofAlg, now, schedule).find(({ act }) => act === 'promote');
-    if (step?.act !== 'promote') return { key, already: false, successor: undefined };
-    await write.setSignsFrom(step.kid, step.signsFrom);
-    return { key, already: false, successor: step.kid };
-  });
+  const key = keys.find((candidate) => candidate.kid === kid);
+  if (key === undefined) return undefined;
+  if (key.revokedAt !== null) return { key, already: true, successor: undefined };
+  await write.revoke(kid, now);
+  await write.erasePrivateHalf(kid);
+  const rest = keys.map((other) => (other.kid === kid ? { ...key, revokedAt: now, sealedPrivateJwk: null } : other));
+  const ofAlg = rest.filter(({ alg }) => alg === key.alg);
+  const step = plan(key.alg, ofAlg, now, schedule).find(({ act }) => act === 'promote');
+  if (step?.act !== 'promote') return { key, already: false, successor: undefined };
+  await write.setSignsFrom(step.kid, step.signsFrom);
+  return { key, already: false, successor: step.kid };
 }

@@ -46,6 +46,16 @@ export interface Client {
   readonly disabledAt: NumericDate | null;
 }
 
+/** All of a client's grants end, and its access tokens are void. */
+export function endClientGrants({ epoch }: Client): Pick<Client, 'epoch' | 'grantEpoch'> {
+  return { epoch: epoch + 1, grantEpoch: epoch + 1 };
+}
+
+/** The client is let in no more. Nothing changes where it is disabled already. */
+export function disableClient(client: Client, now: NumericDate): Partial<Client> {
+  return client.disabledAt === null ? { disabledAt: now, ...endClientGrants(client) } : {};
+}
+
 /** A resource service: the audience of access tokens (RFC 8707, RFC 9068 §2.2). */
 export interface Resource {
   /** Its audience URI. */

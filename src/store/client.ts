@@ -1,6 +1,6 @@
 import type { Client, ClientAuthMethod } from '../protocol/client.ts';
 import type { NumericDate } from '../protocol/time.ts';
-import { changing } from './change.ts';
+import { type Changed, changing, type Transaction } from './change.ts';
 import type { Database } from './database.ts';
 import type { Client as Row } from './generated/client.ts';
 import { toDate, toNumericDateOrNull } from './instant.ts';
@@ -30,21 +30,24 @@ export async function addClient(database: Database, client: Client): Promise<voi
 /** The parts of a client that an administrator may change. */
 export type ClientChange = Partial<Omit<Client, 'id'>>;
 
-/** Reads a client, lets `decide` say what changes, and writes that, under a lock on the row. Undefined: no such one. */
-export async function updateClient(
-  database: Database,
+/**
+ * Reads a client, lets `decide` say what changes, and writes that, under a lock on the row. Undefined: no such one. Where
+ * `after.epoch` has risen, tokens are void, and the transaction has to say so in the denylist.
+ */
+export async function changeClient(
+  tx: Transaction,
+  changed: Changed,
   id: string,
   decide: (client: Client) => Promise<ClientChange>,
-): Promise<Client | undefined> {
-  return changing(database, async (tx, changed) => {
-    await tx.$executeRaw`SELECT 1 FROM client WHERE id = ${id} FOR UPDATE`;
-    const row = await tx.client.findUnique({ where: { id } });
-    if (row === null) return undefined;
-    const client = { ...fromRow(row), ...(await decide(fromRow(row))) };
-    await tx.client.update({ where: { id }, data: toRow(client) });
-    changed('client', id);
-    return client;
-  });
+): Promise<{ before: Client; after: Client } | undefined> {
+  await tx.$executeRaw`SELECT 1 FROM client WHERE id = ${id} FOR UPDATE`;
+  const row = await tx.client.findUnique({ where: { id } });
+  if (row === null) return undefined;
+  const before = fromRow(row);
+  const after = { ...before, ...(await decide(before)) };
+  await tx.client.update({ where: { id }, data: toRow(after) });
+  changed('client', id);
+  return { before, after };
 }
 
 function fromRow(row: Row): Client {

@@ -88,8 +88,6 @@ export interface CodeProof {
   readonly grantId: string;
   readonly codeDigest: string;
   readonly clientId: string;
-  /** The client's `grantEpoch`. */
-  readonly clientEpoch: number;
   readonly redirectUri: string | undefined;
   /** The S256 of the verifier; undefined where none was sent. */
   readonly codeChallenge: string | undefined;
@@ -107,6 +105,11 @@ function proofValues(proof: CodeProof): unknown[] {
   return [grantId, codeDigest, clientId, redirectUri ?? null, codeChallenge ?? null];
 }
 
+/** Whether grant `g` has not ended, and user `u` and client `c` still stand behind it. */
+const backed = `g.revoked_at IS NULL
+                AND u.id = g.user_id AND u.disabled_at IS NULL AND g.user_epoch >= u.grant_epoch
+                AND c.id = g.client_id AND c.disabled_at IS NULL AND g.client_epoch >= c.grant_epoch`;
+
 /**
  * The gate of the authorization code: generation 0 becomes 1, for one caller. One conditional UPDATE, which also asks
  * whether user and client still stand behind the grant; undefined where any of it does not hold, and nothing is changed.
@@ -118,13 +121,11 @@ export async function redeemCode(
   expiresAt: NumericDate,
 ): Promise<RedeemedGrant | undefined> {
   const [row] = await database.query<RedeemedRow>(
-    `UPDATE "grant" g SET generation = 1, rotated_at = now(), expires_at = $8
-       FROM "user" u
-      WHERE ${proven} AND g.generation = 0 AND g.revoked_at IS NULL AND g.expires_at > $6
-        AND g.client_epoch >= $7
-        AND u.id = g.user_id AND u.disabled_at IS NULL AND g.user_epoch >= u.grant_epoch
+    `UPDATE "grant" g SET generation = 1, rotated_at = now(), expires_at = $7
+       FROM "user" u, client c
+      WHERE ${proven} AND ${backed} AND g.generation = 0 AND g.expires_at > $6
      RETURNING ${redeemedColumns}`,
-    [...proofValues(proof), toDate(now), proof.clientEpoch, toDate(expiresAt)],
+    [...proofValues(proof), toDate(now), toDate(expiresAt)],
   );
   return row && toRedeemed(row);
 }
@@ -141,16 +142,14 @@ export interface RefreshProof {
   /** The generation that the token names. */
   readonly generation: number;
   readonly clientId: string;
-  readonly clientEpoch: number;
   /** Whether the token is replaced by the next generation. */
   readonly rotates: boolean;
 }
 
-/** Whether user, client, session and time still stand behind grant `g` of user `u`. */
-const standing = `g.client_id = $2 AND g.client_epoch >= $3 AND g.revoked_at IS NULL AND g.expires_at > $4
-                  AND u.id = g.user_id AND u.disabled_at IS NULL AND g.user_epoch >= u.grant_epoch
+/** Whether it is that client's, and session and time still stand behind it too. */
+const standing = `g.client_id = $2 AND g.expires_at > $3 AND ${backed}
                   AND (g.session_id IS NULL
-                       OR EXISTS (SELECT 1 FROM session s WHERE s.id = g.session_id AND s.expires_at > $4))`;
+                       OR EXISTS (SELECT 1 FROM session s WHERE s.id = g.session_id AND s.expires_at > $3))`;
 
 /**
  * The gate of the refresh token: its generation becomes the next, for one caller. One conditional UPDATE, which touches no
@@ -164,14 +163,14 @@ export async function redeemRefreshToken(
   now: NumericDate,
   idle: Seconds,
 ): Promise<RedeemedGrant | undefined> {
-  const { grantId, clientId, clientEpoch, generation, rotates } = proof;
+  const { grantId, clientId, generation, rotates } = proof;
   const [row] = await database.query<RedeemedRow>(
-    `UPDATE "grant" g SET generation = $5 + $6, rotated_at = now()
-       FROM "user" u
-      WHERE g.id = $1 AND ${standing} AND g.generation BETWEEN 1 AND $5
-        AND g.rotated_at > now() - make_interval(secs => $7)
+    `UPDATE "grant" g SET generation = $4 + $5, rotated_at = now()
+       FROM "user" u, client c
+      WHERE g.id = $1 AND ${standing} AND g.generation BETWEEN 1 AND $4
+        AND g.rotated_at > now() - make_interval(secs => $6)
      RETURNING ${redeemedColumns}`,
-    [grantId, clientId, clientEpoch, toDate(now), generation, rotates ? 1 : 0, idle],
+    [grantId, clientId, toDate(now), generation, rotates ? 1 : 0, idle],
   );
   return row && toRedeemed(row);
 }
@@ -185,16 +184,35 @@ export interface StandingGrant extends RedeemedGrant {
 /** The grant of a refresh token, whatever generation that names; undefined where it stands no more. Changes nothing. */
 export async function findGrant(
   database: Database,
-  { grantId, clientId, clientEpoch }: RefreshProof,
+  { grantId, clientId }: Pick<RefreshProof, 'grantId' | 'clientId'>,
   now: NumericDate,
   grace: Seconds,
 ): Promise<StandingGrant | undefined> {
   const [row] = await database.query<RedeemedRow & { recent: boolean }>(
-    `SELECT ${redeemedColumns}, coalesce(g.rotated_at > now() - make_interval(secs => $5), false) AS recent
-       FROM "grant" g, "user" u WHERE g.id = $1 AND ${standing}`,
-    [grantId, clientId, clientEpoch, toDate(now), grace],
+    `SELECT ${redeemedColumns}, coalesce(g.rotated_at > now() - make_interval(secs => $4), false) AS recent
+       FROM "grant" g, "user" u, client c WHERE g.id = $1 AND ${standing}`,
+    [grantId, clientId, toDate(now), grace],
   );
   return row && { ...toRedeemed(row), recent: row.recent };
+}
+
+/**
+ * How many live grants were redeemed last between two instants, by the database's clock, of clients that have refresh
+ * tokens: about as many as hold one that was signed then.
+ */
+export async function countGrantsRedeemed(
+  database: Database,
+  from: NumericDate,
+  until: NumericDate,
+  now: NumericDate,
+): Promise<number> {
+  const [row] = await database.query<{ count: number }>(
+    `SELECT count(*)::int AS count FROM "grant" g, "user" u, client c
+      WHERE ${backed} AND g.expires_at > $3 AND g.rotated_at >= $1 AND g.rotated_at < $2
+        AND 'refresh_token' = ANY (c.grant_types)`,
+    [toDate(from), toDate(until), toDate(now)],
+  );
+  return row?.count ?? 0;
 }
 
 interface RedeemedRow extends GrantRow {

@@ -1,7 +1,7 @@
 import type { NumericDate } from '../protocol/time.ts';
 import { locks, type Transaction, takeLock } from './change.ts';
 import type { Database } from './database.ts';
-import { toDate } from './instant.ts';
+import { toDate, toNumericDate } from './instant.ts';
 
 /** One entry of the denylist: what the digest names is void, or, with an epoch, all of it that has a lower one. */
 export interface Revocation {
@@ -13,7 +13,11 @@ export interface Revocation {
   readonly expiresAt: NumericDate;
 }
 
-export type NewRevocation = Omit<Revocation, 'id'> & { readonly reason: string };
+export interface NewRevocation extends Omit<Revocation, 'id'> {
+  readonly reason: string;
+  /** The client whose single token it voids; undefined for all else. */
+  readonly clientId?: string | undefined;
+}
 
 /**
  * Appends to the denylist, within a transaction that logs the change. The change log's lock is taken first and held to
@@ -21,7 +25,38 @@ export type NewRevocation = Omit<Revocation, 'id'> & { readonly reason: string }
  */
 export async function appendRevocations(tx: Transaction, rows: readonly NewRevocation[]): Promise<void> {
   await takeLock(tx, locks.changeLog);
-  await tx.revocation.createMany({ data: rows.map((row) => ({ ...row, expiresAt: toDate(row.expiresAt) })) });
+  await tx.revocation.createMany({
+    data: rows.map((row) => ({ ...row, clientId: row.clientId ?? null, expiresAt: toDate(row.expiresAt) })),
+  });
+}
+
+/** What the denylist holds beside a single token that is to be added to it. */
+export interface TokenRevocations {
+  /** The token is there already. */
+  readonly there: boolean;
+  /** How many of the client's are there and not over; none where no client is asked of. */
+  readonly live: number;
+  /** When the first of those is over. */
+  readonly nextOver: NumericDate;
+}
+
+/** Reads that, under the lock by which alone entries are appended, so that it stays so until the transaction is over. */
+export async function readTokenRevocations(
+  tx: Transaction,
+  digest: string,
+  clientId: string | undefined,
+  now: NumericDate,
+): Promise<TokenRevocations> {
+  await takeLock(tx, locks.changeLog);
+  const [row] = await tx.$queryRaw<{ there: boolean; live: number; next_over: Date | null }[]>`
+    SELECT EXISTS (SELECT 1 FROM revocation WHERE digest = ${digest}) AS there, count(*)::int AS live,
+           min(expires_at) AS next_over
+      FROM revocation WHERE client_id = ${clientId ?? null} AND expires_at > ${toDate(now)}`;
+  return {
+    there: row?.there ?? false,
+    live: row?.live ?? 0,
+    nextOver: row?.next_over ? toNumericDate(row.next_over) : now,
+  };
 }
 
 /** Rows that are read at once, so that a long list never holds up the process for long. */

@@ -53,7 +53,7 @@ const idTokenTtl: Seconds = 600;
 const logoutTokenTtl: Seconds = 120;
 
 /** Only we verify them, so the quickest to sign. */
-const refreshTokenAlg = 'ES256';
+export const refreshTokenAlg = 'ES256';
 
 export function createMint({ issuer, keyring, accessTokenTtl, permissionsOf, now }: MintOptions): Mint {
   function audience({ resource, scope }: Target): string | string[] {

@@ -1,16 +1,22 @@
 /** The one function that writes revocations, and the acts that use it (DESIGN §3.5). */
 
-import { type RevocationKind, revocationDigest } from '@keyturn/verifier/denylist';
+import { type RevocationEntry, type RevocationKind, revocationDigest } from '@keyturn/verifier/denylist';
 import { newId } from '../crypto/handle.ts';
+import { type KeyRevocation, withdrawKey } from '../keys/administration.ts';
+import { clockSkew, pollInterval, type Schedule } from '../keys/lifecycle.ts';
+import type { Client } from '../protocol/client.ts';
+import { ProtocolError } from '../protocol/error.ts';
 import type { NumericDate, Seconds } from '../protocol/time.ts';
 import type { User, UserChange } from '../protocol/user.ts';
-import { type ChangeKind, changing, type Transaction } from '../store/change.ts';
+import { type Changed, changing, type Transaction } from '../store/change.ts';
+import { type ClientChange, changeClient } from '../store/client.ts';
 import { removeConsent } from '../store/consent.ts';
 import type { Database } from '../store/database.ts';
 import { toDate } from '../store/instant.ts';
 import { addLogoutDeliveries, clientsOfUser, type NewLogout } from '../store/logout-delivery.ts';
-import { appendRevocations } from '../store/revocation.ts';
+import { appendRevocations, readTokenRevocations } from '../store/revocation.ts';
 import { removeSession } from '../store/session.ts';
+import { changeSigningKeys } from '../store/signing-key.ts';
 import { type DeletedUser, deleteUser, updateUser } from '../store/user.ts';
 
 export interface RevokerOptions {
@@ -18,6 +24,17 @@ export interface RevokerOptions {
   now(): NumericDate;
   /** How long a token may live on after now: longest life ever given, poll, twice the clock tolerance. */
   longestLife(): Seconds;
+  /** Told what is void, once that is committed: the memory of this process, where it has one. */
+  onVoid?(entries: readonly RevocationEntry[]): void;
+}
+
+/** An access token that is to be void. */
+export interface TokenToRevoke {
+  readonly jti: string;
+  /** Undefined where all that is known of it is its name. */
+  readonly exp: NumericDate | undefined;
+  /** The client that asks for it, of which the cap counts; undefined where an administrator does. */
+  readonly clientId: string | undefined;
 }
 
 /** What an act has ended. */
@@ -28,6 +45,11 @@ export interface Ended {
 }
 
 export interface Revoker {
+  /**
+   * Voids one access token. False: it was void by its name already. Throws `temporarily_unavailable` (429) where more of
+   * that client's are void one by one than a feed should carry.
+   */
+  revokeToken(token: TokenToRevoke, reason: string): Promise<boolean>;
   /** Ends one grant: no code or refresh token of it redeems, and its access tokens are void. False: it had ended. */
   endGrant(grantId: string, reason: string): Promise<boolean>;
   /**
@@ -48,41 +70,81 @@ export interface Revoker {
   ): Promise<{ before: User; after: User } | undefined>;
   /** Deletes a user with all that is theirs; what they had is void and their clients are to be told, as above. */
   deleteUser(userId: string, reason: string): Promise<DeletedUser | undefined>;
+  /**
+   * Changes a client as `decide` says. Where that raises `epoch`, its access tokens are void; where it raises `grantEpoch`,
+   * its grants have ended. Undefined: no such client.
+   */
+  changeClient(
+    clientId: string,
+    decide: (client: Client) => Promise<ClientChange>,
+    reason: string,
+  ): Promise<Client | undefined>;
+  /**
+   * Withdraws a signing key, with all that it has signed: access tokens are void, and refresh tokens no longer verify.
+   * Undefined: there is no such key.
+   */
+  revokeKey(kid: string, schedule: Schedule, reason: string): Promise<KeyRevocation | undefined>;
 }
 
-type Changed = (kind: ChangeKind, name: string) => void;
+/** How many single tokens of one client may be void at a time, so that nobody fills the feed that all verifiers hold. */
+const mostTokenRevocations = 1_000;
+
+/** How long after its `exp` a token may count as alive somewhere: until late readings and by slow clocks. */
+const tail: Seconds = pollInterval + 2 * clockSkew;
+
+/** An act under way. */
+interface Act {
+  readonly tx: Transaction;
+  readonly changed: Changed;
+  /** What it has voided so far. */
+  readonly entries: RevocationEntry[];
+}
 
 /** What a denylist entry says: all of these are void, or what they have below an epoch. */
 interface Void {
   readonly kind: RevocationKind;
   readonly names: readonly string[];
-  readonly epochBelow: number | null;
+  readonly epochBelow?: number;
+  /** Where it is known better than by the longest life of any token. */
+  readonly expiresAt?: NumericDate | undefined;
+  readonly clientId?: string | undefined;
 }
 
-export function createRevoker({ database, now, longestLife }: RevokerOptions): Revoker {
-  async function revoke(tx: Transaction, changed: Changed, { kind, names, epochBelow }: Void, reason: string) {
+export function createRevoker({ database, now, longestLife, onVoid }: RevokerOptions): Revoker {
+  /** Runs an act in a transaction of its own: what it voids is in force here when it answers. */
+  async function act<T>(work: (act: Act) => Promise<T>): Promise<T> {
+    const entries: RevocationEntry[] = [];
+    const result = await changing(database, (tx, changed) => work({ tx, changed, entries }));
+    onVoid?.(entries);
+    return result;
+  }
+
+  async function revoke({ tx, changed, entries }: Act, what: Void, reason: string): Promise<void> {
+    const { kind, names, epochBelow = null, expiresAt = now() + longestLife(), clientId } = what;
     if (names.length === 0) return;
-    const expiresAt = now() + longestLife();
-    const rows = names.map((name) => ({ digest: revocationDigest(kind, name), epochBelow, expiresAt, reason }));
-    await appendRevocations(tx, rows);
+    const rows = names.map((name) => ({ digest: revocationDigest(kind, name), epochBelow, expiresAt }));
+    await appendRevocations(
+      tx,
+      rows.map((row) => ({ ...row, reason, clientId })),
+    );
     changed('revocation', reason);
+    entries.push(...rows);
   }
 
   /** Ends those of the grants that have not ended yet. */
   async function endGrants(
-    tx: Transaction,
-    changed: Changed,
+    act: Act,
     which: { id: string } | { sessionId: string; userId?: string } | { userId: string; clientId: string },
     reason: string,
   ): Promise<string[]> {
     const where = { ...which, revokedAt: null };
-    const ended = await tx.grant.updateManyAndReturn({
+    const ended = await act.tx.grant.updateManyAndReturn({
       where,
       data: { revokedAt: toDate(now()) },
       select: { id: true },
     });
     const names = ended.map(({ id }) => id);
-    await revoke(tx, changed, { kind: 'grant', names, epochBelow: null }, reason);
+    await revoke(act, { kind: 'grant', names }, reason);
     return names;
   }
 
@@ -99,46 +161,87 @@ export function createRevoker({ database, now, longestLife }: RevokerOptions): R
   }
 
   return {
+    revokeToken: ({ jti, exp, clientId }, reason) =>
+      act(async (act) => {
+        const found = await readTokenRevocations(act.tx, revocationDigest('jti', jti), clientId, now());
+        if (found.there) return false;
+        if (found.live >= mostTokenRevocations) {
+          const retryAfter = Math.max(1, Math.ceil(found.nextOver - now()));
+          throw new ProtocolError('temporarily_unavailable', 'too many single tokens are revoked at the moment', {
+            tooMany: true,
+            retryAfter,
+          });
+        }
+        const expiresAt = exp === undefined ? undefined : exp + tail;
+        await revoke(act, { kind: 'jti', names: [jti], expiresAt, clientId }, reason);
+        return true;
+      }),
+
     endGrant: (grantId, reason) =>
-      changing(database, async (tx, changed) => {
-        const ended = await endGrants(tx, changed, { id: grantId }, reason);
+      act(async (act) => {
+        const ended = await endGrants(act, { id: grantId }, reason);
         return ended.length > 0;
       }),
 
     endSession: (sessionId, reason, userId) =>
-      changing(database, async (tx, changed) => {
-        const removed = await removeSession(tx, sessionId, userId);
+      act(async (act) => {
+        const removed = await removeSession(act.tx, sessionId, userId);
         const which = { sessionId, ...(userId !== undefined && { userId }) };
-        const grants = await endGrants(tx, changed, which, reason);
-        return { grants, logoutId: removed && (await announce(tx, { sessionId, ...removed })) };
+        const grants = await endGrants(act, which, reason);
+        return { grants, logoutId: removed && (await announce(act.tx, { sessionId, ...removed })) };
       }),
 
     withdrawConsent: (userId, clientId, reason) =>
-      changing(database, async (tx, changed) => {
-        await removeConsent(tx, userId, clientId);
-        return endGrants(tx, changed, { userId, clientId }, reason);
+      act(async (act) => {
+        await removeConsent(act.tx, userId, clientId);
+        return endGrants(act, { userId, clientId }, reason);
       }),
 
     changeUser: (userId, decide, reason) =>
-      changing(database, async (tx, changed) => {
-        const result = await updateUser(tx, userId, decide);
+      act(async (act) => {
+        const result = await updateUser(act.tx, userId, decide);
         if (result === undefined) return undefined;
         const { before, after } = result;
-        if (after.grantEpoch > before.grantEpoch) await announceAll(tx, before);
+        if (after.grantEpoch > before.grantEpoch) await announceAll(act.tx, before);
         if (after.epoch > before.epoch) {
-          await revoke(tx, changed, { kind: 'sub', names: [userId], epochBelow: after.epoch }, reason);
+          await revoke(act, { kind: 'sub', names: [userId], epochBelow: after.epoch }, reason);
         }
         return result;
       }),
 
     deleteUser: (userId, reason) =>
-      changing(database, async (tx, changed) => {
-        const clientIds = await clientsOfUser(tx, userId, 0, now());
-        const deleted = await deleteUser(tx, userId);
+      act(async (act) => {
+        const clientIds = await clientsOfUser(act.tx, userId, 0, now());
+        const deleted = await deleteUser(act.tx, userId);
         if (deleted === undefined) return undefined;
-        await announce(tx, { userId, sessionId: null, clientIds });
-        await revoke(tx, changed, { kind: 'sub', names: [userId], epochBelow: deleted.user.epoch + 1 }, reason);
+        await announce(act.tx, { userId, sessionId: null, clientIds });
+        await revoke(act, { kind: 'sub', names: [userId], epochBelow: deleted.user.epoch + 1 }, reason);
         return deleted;
       }),
+
+    changeClient: (clientId, decide, reason) =>
+      act(async (act) => {
+        const result = await changeClient(act.tx, act.changed, clientId, decide);
+        if (result === undefined) return undefined;
+        const { before, after } = result;
+        if (after.epoch > before.epoch) {
+          await revoke(act, { kind: 'client', names: [clientId], epochBelow: after.epoch }, reason);
+        }
+        return after;
+      }),
+
+    async revokeKey(kid, schedule, reason) {
+      const entries: RevocationEntry[] = [];
+      const revocation = await changeSigningKeys(database, async (keys, write, tx, changed) => {
+        const done = await withdrawKey(keys, write, kid, now(), schedule);
+        if (done === undefined || done.already) return done;
+        // Until the key's row goes, as long as a refresh token may live.
+        const expiresAt = now() + schedule.keepRow;
+        await revoke({ tx, changed, entries }, { kind: 'kid', names: [kid], expiresAt }, reason);
+        return done;
+      });
+      onVoid?.(entries);
+      return revocation;
+    },
   };
 }

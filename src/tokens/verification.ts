@@ -1,8 +1,7 @@
-/** Reads tokens that come back to the issuer: access tokens at userinfo, ID tokens as hints. */
+/** Reads tokens that come back to the issuer: whoever shows them, and whatever for, by the same checks. */
 
 import type { Denylist } from '@keyturn/verifier/denylist';
 import { compactVerify, decodeProtectedHeader, importJWK, type JWK } from 'jose';
-import type { Keyring } from '../keys/keyring.ts';
 import { ProtocolError } from '../protocol/error.ts';
 import type { SigningKey } from '../protocol/signing-key.ts';
 import type { NumericDate, Seconds } from '../protocol/time.ts';
@@ -10,10 +9,15 @@ import type { AccessTokenClaims, IdTokenClaims, RefreshTokenClaims } from './cla
 
 export interface TokenReader {
   /**
-   * The claims of an access token that is for the issuer itself. Throws `invalid_token` (RFC 6750 §3.1) for one that is
+   * The claims of an access token, whomever it is for; undefined for one that is expired, revoked or none of ours. By what
+   * a verifier knows, and no more.
+   */
+  accessToken(text: string): Promise<AccessTokenClaims | undefined>;
+  /**
+   * The same where it has to be for the issuer itself. Throws `invalid_token` (RFC 6750 §3.1) for one that is
    * expired, revoked, for others alone, or none of ours.
    */
-  accessToken(text: string): Promise<AccessTokenClaims>;
+  requireAccessToken(text: string): Promise<AccessTokenClaims>;
   /** The claims of a refresh token; undefined for one that is expired, by a revoked key, or none of ours. */
   refreshToken(text: string): Promise<RefreshTokenClaims | undefined>;
   /** The claims of an ID token of ours, expired or not; undefined for any other text. */
@@ -22,8 +26,9 @@ export interface TokenReader {
 
 export interface TokenReaderOptions {
   readonly issuer: string;
-  readonly keyring: Keyring;
-  readonly denylist: Denylist;
+  /** All keys, those too that are no longer published. */
+  keys(): readonly SigningKey[];
+  readonly denylist: Pick<Denylist, 'isVoid'>;
   now(): NumericDate;
 }
 
@@ -33,14 +38,14 @@ const longestToken = 16_384;
 /** A clock may be so far ahead of ours. */
 const tolerance: Seconds = 5;
 
-export function createTokenReader({ issuer, keyring, denylist, now }: TokenReaderOptions): TokenReader {
+export function createTokenReader({ issuer, keys, denylist, now }: TokenReaderOptions): TokenReader {
   /** Claims and key of a token with our signature and that type; undefined for anything else. */
   async function read(text: string, typ: string): Promise<{ key: SigningKey; claims: unknown } | undefined> {
     if (text.length > longestToken || !isStrict(text)) return undefined;
     try {
       const header = decodeProtectedHeader(text);
       // The algorithm is the key's, never the token's (RFC 8725 §3.1), and the key is one of ours.
-      const key = keyring.rows().find(({ kid, alg }) => kid === header.kid && alg === header.alg);
+      const key = keys().find(({ kid, alg }) => kid === header.kid && alg === header.alg);
       if (key === undefined || key.revokedAt !== null || header.typ !== typ) return undefined;
       const publicKey = await importJWK(key.publicJwk as JWK, key.alg);
       const { payload } = await compactVerify(text, publicKey, { algorithms: [key.alg] });
@@ -50,21 +55,21 @@ export function createTokenReader({ issuer, keyring, denylist, now }: TokenReade
     }
   }
 
+  async function accessToken(text: string): Promise<AccessTokenClaims | undefined> {
+    const found = await read(text, 'at+jwt');
+    if (found === undefined) return undefined;
+    const claims = found.claims as AccessTokenClaims;
+    const alive = claims.iss === issuer && now() < claims.exp && claims.iat <= now() + tolerance;
+    return alive && !denylist.isVoid(found.key.kid, claims) ? claims : undefined;
+  }
+
   return {
-    async accessToken(text) {
-      const found = await read(text, 'at+jwt');
-      const claims = found?.claims as AccessTokenClaims | undefined;
-      const good =
-        found !== undefined &&
-        claims !== undefined &&
-        claims.iss === issuer &&
-        [claims.aud].flat().includes(issuer) &&
-        now() < claims.exp &&
-        claims.iat <= now() + tolerance &&
-        !denylist.isVoid(found.key.kid, claims);
-      if (!good)
-        throw new ProtocolError('invalid_token', 'the access token is expired, revoked or not for this service');
-      return claims;
+    accessToken,
+
+    async requireAccessToken(text) {
+      const claims = await accessToken(text);
+      if (claims !== undefined && [claims.aud].flat().includes(issuer)) return claims;
+      throw new ProtocolError('invalid_token', 'the access token is expired, revoked or not for this service');
     },
 
     async refreshToken(text) {

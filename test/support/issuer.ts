@@ -10,7 +10,8 @@ import type { Clock } from '../../src/clock.ts';
 import { readConfig } from '../../src/config.ts';
 import { digestSecret, newId, newSecret } from '../../src/crypto/handle.ts';
 import { type Client, clientDefaults, type Resource } from '../../src/protocol/client.ts';
-import { addClient } from '../../src/store/client.ts';
+import { changing } from '../../src/store/change.ts';
+import { addClient, type ClientChange, changeClient } from '../../src/store/client.ts';
 import { type Database, openDatabase } from '../../src/store/database.ts';
 import { addResource } from '../../src/store/resource.ts';
 import { freshDatabase } from './database.ts';
@@ -111,6 +112,15 @@ export async function registerClient(
   await addClient(issuer.database, client);
   await issuer.app.refresh();
   return { id: client.id, secret, basic: basic(client.id, secret) };
+}
+
+/** Changes a client, as an administrator would whose change ends nothing. */
+export async function updateClient(
+  database: Database,
+  id: string,
+  decide: (client: Client) => Promise<ClientChange>,
+): Promise<void> {
+  await changing(database, (tx, changed) => changeClient(tx, changed, id, decide));
 }
 
 /** The value of an Authorization header (RFC 6749 §2.3.1). */

@@ -20,7 +20,7 @@ export function userinfoEndpoints({ reader, user }: UserinfoServices): Endpoint[
     if (token === undefined) {
       return reply.code(401).header('www-authenticate', 'Bearer').send();
     }
-    const claims = await reader.accessToken(token);
+    const claims = await reader.requireAccessToken(token);
     const scope = claims.scope?.split(' ') ?? [];
     const found = scope.includes('openid') ? await user(claims.sub) : undefined;
     if (!scope.includes('openid')) throw new ProtocolError('insufficient_scope', 'the token has no scope openid');
