@@ -6,6 +6,7 @@ import { Failure } from './failure.ts';
 import { addKeyCommands } from './keys.ts';
 import { complaint } from './output.ts';
 import { addResourceCommands } from './resource.ts';
+import { addRevokeCommand } from './revoke.ts';
 import { addRoleCommands } from './role.ts';
 import { addSessionCommands } from './session.ts';
 import { addTokenCommands } from './token.ts';
@@ -26,6 +27,7 @@ const groups = [
   addKeyCommands,
   addTokenCommands,
   addDoctorCommand,
+  addRevokeCommand,
 ];
 for (const add of groups) add(program);
 

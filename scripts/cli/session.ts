@@ -55,7 +55,7 @@ export function addSessionCommands(program: Command): void {
     });
 }
 
-function sidArgument(text: string): string {
+export function sidArgument(text: string): string {
   if (/^session_[a-z2-9]{16}$/.test(text)) return text;
   throw new InvalidArgumentError('It must be a session id, such as session_k3v9….');
 }

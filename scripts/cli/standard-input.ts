@@ -35,3 +35,23 @@ function decode(bytes: Buffer): string {
     throw mistake('the password on standard input is not UTF-8');
   }
 }
+
+/** No token of ours is longer; what is would only fill the screen. */
+const longestToken = 16_384;
+
+/** A token as it was typed, or, for `-`, as it is on standard input. */
+export async function readToken(argument: string): Promise<string> {
+  const token = (argument === '-' ? await readSomeText() : argument).trim();
+  if (token.length > longestToken) throw mistake('that is longer than any token');
+  return token;
+}
+
+/** As much of it as could be a token, and a little more to tell. */
+async function readSomeText(): Promise<string> {
+  let text = '';
+  for await (const chunk of process.stdin.setEncoding('utf8')) {
+    text += chunk;
+    if (text.length > 2 * longestToken) break;
+  }
+  return text;
+}

@@ -5,9 +5,7 @@ import { type Inspection, inspectToken } from '../../src/tokens/inspect.ts';
 import { withDatabase } from './context.ts';
 import { mistake } from './failure.ts';
 import { facts, print, printable, when } from './output.ts';
-
-/** No token of ours is longer; what is would only fill the screen. */
-const longestToken = 16_384;
+import { readToken } from './standard-input.ts';
 
 export function addTokenCommands(program: Command): void {
   const token = program.command('token').description('tokens');
@@ -18,8 +16,7 @@ export function addTokenCommands(program: Command): void {
     .argument('<jwt>', 'the token, or - to read it from standard input')
     .option('--json', 'print JSON')
     .action(async (argument: string, options: { json?: true }) => {
-      const jwt = (argument === '-' ? await readStandardInput() : argument).trim();
-      if (jwt.length > longestToken) throw mistake('that is longer than any token');
+      const jwt = await readToken(argument);
       await withDatabase(async ({ database, config, now, schedule }) => {
         const keys = await listSigningKeys(database);
         const inspection = await inspectToken(jwt, { issuer: config.issuer, keys, schedule, now });
@@ -33,16 +30,6 @@ export function addTokenCommands(program: Command): void {
         process.exitCode = good ? 0 : 1;
       });
     });
-}
-
-/** As much of it as could be a token, and a little more to tell. */
-async function readStandardInput(): Promise<string> {
-  let text = '';
-  for await (const chunk of process.stdin.setEncoding('utf8')) {
-    text += chunk;
-    if (text.length > 2 * longestToken) break;
-  }
-  return text;
 }
 
 const times = ['iat', 'nbf', 'exp', 'auth_time'];
