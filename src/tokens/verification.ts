@@ -1,7 +1,8 @@
 /** Reads tokens that come back to the issuer: whoever shows them, and whatever for, by the same checks. */
 
+import { createPublicKey, type KeyObject, verify } from 'node:crypto';
 import type { Denylist } from '@keyturn/verifier/denylist';
-import { compactVerify, decodeProtectedHeader, importJWK, type JWK } from 'jose';
+import { algorithm } from '../crypto/algorithms.ts';
 import { ProtocolError } from '../protocol/error.ts';
 import type { SigningKey } from '../protocol/signing-key.ts';
 import type { NumericDate, Seconds } from '../protocol/time.ts';
@@ -39,24 +40,35 @@ const longestToken = 16_384;
 const tolerance: Seconds = 5;
 
 export function createTokenReader({ issuer, keys, denylist, now }: TokenReaderOptions): TokenReader {
+  const publicKeys = new WeakMap<SigningKey, KeyObject>();
+
+  /** Prepared once: making it takes as long as a verification does. */
+  function publicKeyOf(key: SigningKey): KeyObject {
+    let publicKey = publicKeys.get(key);
+    if (publicKey === undefined) {
+      publicKey = createPublicKey({ key: key.publicJwk, format: 'jwk' });
+      publicKeys.set(key, publicKey);
+    }
+    return publicKey;
+  }
+
   /** Claims and key of a token with our signature and that type; undefined for anything else. */
-  async function read(text: string, typ: string): Promise<{ key: SigningKey; claims: unknown } | undefined> {
-    if (text.length > longestToken || !isStrict(text)) return undefined;
+  function read(text: string, typ: string): { key: SigningKey; claims: unknown } | undefined {
+    const [header = '', payload = '', signature = ''] = text.length > longestToken ? [] : strictParts(text);
     try {
-      const header = decodeProtectedHeader(text);
+      const { alg, kid, crit, typ: itsType } = parse(header);
       // The algorithm is the key's, never the token's (RFC 8725 §3.1), and the key is one of ours.
-      const key = keys().find(({ kid, alg }) => kid === header.kid && alg === header.alg);
-      if (key === undefined || key.revokedAt !== null || header.typ !== typ) return undefined;
-      const publicKey = await importJWK(key.publicJwk as JWK, key.alg);
-      const { payload } = await compactVerify(text, publicKey, { algorithms: [key.alg] });
-      return { key, claims: JSON.parse(new TextDecoder().decode(payload)) };
+      const key = keys().find((candidate) => candidate.kid === kid && candidate.alg === alg);
+      if (key === undefined || key.revokedAt !== null || itsType !== typ || crit !== undefined) return undefined;
+      const genuine = isSignatureOf(key, publicKeyOf(key), `${header}.${payload}`, signature);
+      return genuine ? { key, claims: parse(payload) } : undefined;
     } catch {
       return undefined;
     }
   }
 
   async function accessToken(text: string): Promise<AccessTokenClaims | undefined> {
-    const found = await read(text, 'at+jwt');
+    const found = read(text, 'at+jwt');
     if (found === undefined) return undefined;
     const claims = found.claims as AccessTokenClaims;
     const alive = claims.iss === issuer && now() < claims.exp && claims.iat <= now() + tolerance;
@@ -73,19 +85,32 @@ export function createTokenReader({ issuer, keys, denylist, now }: TokenReaderOp
     },
 
     async refreshToken(text) {
-      const claims = (await read(text, 'rt+jwt'))?.claims as RefreshTokenClaims | undefined;
+      const claims = read(text, 'rt+jwt')?.claims as RefreshTokenClaims | undefined;
       return claims?.iss === issuer && claims.aud === issuer && now() < claims.exp ? claims : undefined;
     },
 
     async idTokenHint(text) {
-      const claims = (await read(text, 'JWT'))?.claims as IdTokenClaims | undefined;
+      const claims = read(text, 'JWT')?.claims as IdTokenClaims | undefined;
       return claims?.iss === issuer ? claims : undefined;
     },
   };
 }
 
-/** One spelling only: what decodes to the same bytes in another is refused (RFC 8725 §2.4, RFC 4648 §3.5). */
-function isStrict(text: string): boolean {
+/** The parts of a token in its one spelling: what decodes to the same bytes in another is none (RFC 8725 §2.4, RFC 4648 §3.5). */
+function strictParts(text: string): string[] {
   const parts = text.split('.');
-  return parts.length === 3 && parts.every((part) => Buffer.from(part, 'base64url').toString('base64url') === part);
+  const strict = parts.every((part) => Buffer.from(part, 'base64url').toString('base64url') === part);
+  return strict && parts.length === 3 ? parts : [];
+}
+
+/** The JSON of a part, or throws. */
+function parse(part: string) {
+  return JSON.parse(Buffer.from(part, 'base64url').toString());
+}
+
+/** RFC 7515 §5.2 for a signature of ours: an elliptic-curve one is r ‖ s (RFC 7518 §3.4). */
+function isSignatureOf({ alg }: SigningKey, key: KeyObject, signingInput: string, signature: string): boolean {
+  const { hash, coordinateBytes } = algorithm(alg);
+  const verifyingKey = coordinateBytes === undefined ? key : ({ key, dsaEncoding: 'ieee-p1363' } as const);
+  return verify(hash, Buffer.from(signingInput, 'latin1'), verifyingKey, Buffer.from(signature, 'base64url'));
 }
