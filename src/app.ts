@@ -38,6 +38,7 @@ import { createRotator } from './keys/rotator.ts';
 import { createAccounts } from './login/accounts.ts';
 import { createBackChannel } from './login/back-channel.ts';
 import { createFlow } from './login/flow.ts';
+import { createKnownBrowsers } from './login/known-browsers.ts';
 import { createPages, type Logo } from './login/pages/index.ts';
 import { createSessions } from './login/sessions.ts';
 import { createReplica } from './replica.ts';
@@ -166,7 +167,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   };
   const sessions = createSessions(database);
   const passwords = createPasswords(hashingLimits(availableParallelism()));
-  const accounts = createAccounts(database, passwords);
+  const accounts = createAccounts({ database, passwords, now });
   const flow = createFlow({
     issuer: config.issuer,
     database,
@@ -181,6 +182,8 @@ export async function createApp(options: AppOptions): Promise<App> {
     issuer: config.issuer,
     brand: { name: config.brandName, color: config.brandColor, ...(options.logo && { logo: options.logo }) },
   });
+  const ownCookies = createCookies(config.issuer);
+  const knownBrowsers = createKnownBrowsers(keyEncryptionKeys);
   const browserServices = {
     issuer: config.issuer,
     database,
@@ -191,7 +194,8 @@ export async function createApp(options: AppOptions): Promise<App> {
     accounts,
     revoker,
     now,
-    cookies: createCookies(config.issuer),
+    cookies: ownCookies,
+    knownBrowsers,
     views: pages,
     pages: createPageSender({ issuer: config.issuer, pages, resource: registry.resource }),
   };
@@ -210,6 +214,8 @@ export async function createApp(options: AppOptions): Promise<App> {
       grantServices,
       mint,
       cookies: createSessionCookies(config.issuer),
+      ownCookies,
+      knownBrowsers,
       now,
     }),
     ...userinfoEndpoints({ reader, user }),

@@ -26,6 +26,7 @@ import { applyMigrations } from './store/migrations.ts';
 import type { Registry } from './store/registry.ts';
 import { forgetOldRevocations, listRevocations } from './store/revocation.ts';
 import { forgetOldSessions } from './store/session.ts';
+import { forgetOldFailures } from './store/sign-in-attempt.ts';
 import { listSigningKeys } from './store/signing-key.ts';
 import { createSleepWatch } from './store/sleep-watch.ts';
 import type { Feed } from './tokens/feed.ts';
@@ -53,6 +54,7 @@ const forgetting = [
   forgetOldGrants,
   forgetOldRevocations,
   forgetOldDeliveries,
+  forgetOldFailures,
 ];
 
 export interface ReplicaOptions {

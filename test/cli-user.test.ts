@@ -1,16 +1,23 @@
 import { t as file, type Test, test } from 'tap';
+import { newId } from '../src/crypto/handle.ts';
 import { createPasswords, hashingLimits } from '../src/crypto/password.ts';
 import { createAccounts } from '../src/login/accounts.ts';
+import type { Attempt } from '../src/login/attempts.ts';
 import { openDatabase } from '../src/store/database.ts';
 import { freshDatabase } from './support/database.ts';
 import { type Ended, keyturnWithInput } from './support/process.ts';
 import { execute } from './support/run.ts';
 
+const now = () => Date.now() / 1000;
+
+/** Somebody who has not tried before. */
+const anyone = (): Attempt => ({ address: '', knownBrowser: newId('browser') });
+
 const { url } = await freshDatabase(file);
 const env = { DATABASE_URL: url };
 const database = openDatabase(url, { maxConnections: 2 });
 file.teardown(() => database.close());
-const accounts = createAccounts(database, createPasswords(hashingLimits(2)));
+const accounts = createAccounts({ database, passwords: createPasswords(hashingLimits(2)), now });
 
 const password = 'correct horse';
 
@@ -44,18 +51,20 @@ test('a person is added with the password on standard input, and can sign in', a
     roles: ['clerk'],
     disabled_at: null,
   });
-  t.match(await accounts.authenticate('ada@example.com', password), { id: sub, roles: ['clerk'] });
+  t.match(await accounts.authenticate('ada@example.com', password, anyone()), { id: sub, roles: ['clerk'] });
 });
 
 test('one line break belongs to the pipe, all else to the password', async (t) => {
   await done('  пароль на лето 🐎  \r\n', 'user', 'add', 'pipe@example.com', '--password-stdin');
-  t.match(await accounts.authenticate('pipe@example.com', '  пароль на лето 🐎  '), { email: 'pipe@example.com' });
+  t.match(await accounts.authenticate('pipe@example.com', '  пароль на лето 🐎  ', anyone()), {
+    email: 'pipe@example.com',
+  });
 });
 
 test('each act does what it says, and says what it did', async (t) => {
   const email = 'grace@example.com';
   const { sub } = await done(password, 'user', 'add', email, '--password-stdin');
-  const signsIn = async (given = password) => (await accounts.authenticate(email, given)) !== undefined;
+  const signsIn = async (given = password) => (await accounts.authenticate(email, given, anyone())) !== undefined;
   const row = async () =>
     (await execute(url, `SELECT name, roles, epoch, grant_epoch FROM "user" WHERE id = '${sub}'`))[0];
 
@@ -181,5 +190,5 @@ test('a password never shows, wherever it was typed', async (t) => {
     const { stdout, stderr } = await run(input, ...args);
     t.notMatch(`${stdout}${stderr}`, secret, args.join(' ').replaceAll(secret, '***'));
   }
-  t.match(await accounts.authenticate('otter@example.com', secret), { email: 'otter@example.com' });
+  t.match(await accounts.authenticate('otter@example.com', secret, anyone()), { email: 'otter@example.com' });
 });

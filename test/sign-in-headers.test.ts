@@ -114,9 +114,12 @@ async function cookieLines(settings: Record<string, string>): Promise<[TestIssue
 
 test('cookies of an https issuer: __Host-, Secure, HttpOnly, SameSite=Lax, Path=/', async (t) => {
   const [secure, browser] = await cookieLines({ ISSUER: 'https://id.example/tenants/1' });
-  t.same([...browser.cookies.keys()].sort(), ['__Host-kt_browser', '__Host-kt_session']);
+  t.same([...browser.cookies.keys()].sort(), ['__Host-kt_browser', '__Host-kt_known', '__Host-kt_session']);
   for (const line of browser.setCookies) {
-    t.match(line, /^__Host-kt_(browser|session)=[\w.-]+; Path=\/; HttpOnly; Secure; SameSite=Lax$/);
+    t.match(
+      line,
+      /^__Host-kt_(browser|session|known)=[\w.-]+;( Max-Age=15552000;)? Path=\/; HttpOnly; Secure; SameSite=Lax$/,
+    );
   }
   const plain = createBrowser(secure);
   for (const [name, value] of browser.cookies) plain.cookies.set(name.replace('__Host-', ''), value);
@@ -128,8 +131,9 @@ test('cookies of an https issuer: __Host-, Secure, HttpOnly, SameSite=Lax, Path=
 test('cookies of an http issuer on this machine: the same without what needs https', async (t) => {
   const browser = createBrowser(issuer);
   await signIn(browser, path());
-  t.same([...browser.cookies.keys()].sort(), ['kt_browser', 'kt_session']);
-  for (const line of browser.setCookies) t.match(line, /^kt_[a-z]+=[\w.-]+; Path=\/; HttpOnly; SameSite=Lax$/);
+  t.same([...browser.cookies.keys()].sort(), ['kt_browser', 'kt_known', 'kt_session']);
+  for (const line of browser.setCookies)
+    t.match(line, /^kt_[a-z]+=[\w.-]+;( Max-Age=15552000;)? Path=\/; HttpOnly; SameSite=Lax$/);
 });
 
 test('the scheme of a request changes no cookie and no address', async (t) => {

@@ -155,10 +155,11 @@ test('a page says of nobody whether they have an account', async (t) => {
 
 test('nor does the time that it takes', async (t) => {
   const browser = createBrowser(issuer);
-  await browser.open(path());
-  const form = browser.hidden();
   const times: Record<string, number[]> = { [ada.email]: [], 'nobody@example.org': [], 'gone@example.org': [] };
   for (let round = 0; round < 9; round += 1) {
+    clock.advance(2 * 3600); // what has failed before is not counted any more
+    await browser.open(path());
+    const form = browser.hidden();
     for (const [email, taken] of Object.entries(times)) {
       const begun = performance.now();
       await post(issuer, '/sign-in', { ...form, email, password: 'not the password' }, browser.headers());

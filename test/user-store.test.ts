@@ -12,7 +12,7 @@ import {
   deleteUser,
   findUser,
   findUserByEmail,
-  findUserWithPassword,
+  findUserToSignIn,
   listUsers,
   updateUser,
 } from '../src/store/user.ts';
@@ -48,7 +48,7 @@ test('a user is found by id and by address, as it was added', async (t) => {
   t.equal(await addUser(database, ada, hash), true);
   t.same(await findUser(database, ada.id), ada);
   t.same(await findUserByEmail(database, ada.email), ada);
-  t.same(await findUserWithPassword(database, ada.email), { user: ada, passwordHash: hash });
+  t.same((await findUserToSignIn(database, ada.email, [])).found, { user: ada, passwordHash: hash });
   t.equal(await findUser(database, 'user_nobody'), undefined);
   t.equal(await findUserByEmail(database, 'nobody@example.com'), undefined);
 });

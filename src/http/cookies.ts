@@ -10,7 +10,13 @@ export interface Cookies {
   /** The browser's secret. */
   browser(request: FastifyRequest): string | undefined;
   setBrowser(reply: FastifyReply, value: string): void;
+  /** What the browser was told to remember of who has signed in by it. */
+  known(request: FastifyRequest): string | undefined;
+  setKnown(reply: FastifyReply, value: string): void;
 }
+
+/** A browser that has not signed in for so long is a stranger again. Seconds. */
+const knownFor = 180 * 86_400;
 
 /**
  * `__Host-` cookies where the issuer is `https:`: no other host, and no plain connection, can set or read one. On http
@@ -19,7 +25,7 @@ export interface Cookies {
 export function createCookies(issuer: string): Cookies {
   const secure = issuer.startsWith('https:');
   const prefix = secure ? '__Host-' : '';
-  const [session, browser] = [`${prefix}kt_session`, `${prefix}kt_browser`];
+  const [session, browser, known] = [`${prefix}kt_session`, `${prefix}kt_browser`, `${prefix}kt_known`];
   // Lax, since the way to /authorize begins on another site.
   const attributes = { path: '/', httpOnly: true, secure, sameSite: 'lax' } as const;
   return {
@@ -28,5 +34,7 @@ export function createCookies(issuer: string): Cookies {
     clearSession: (reply) => void reply.clearCookie(session, attributes),
     browser: (request) => request.cookies[browser],
     setBrowser: (reply, value) => void reply.setCookie(browser, value, attributes),
+    known: (request) => request.cookies[known],
+    setKnown: (reply, value) => void reply.setCookie(known, value, { ...attributes, maxAge: knownFor }),
   };
 }

@@ -11,6 +11,7 @@ import type { NumericDate } from '../protocol/time.ts';
 import type { User } from '../protocol/user.ts';
 import { isDatabaseAway } from '../store/database-errors.ts';
 import type { Revoker } from '../tokens/revocation.ts';
+import { type AttemptServices, attemptOf, rememberBrowser } from './attempt.ts';
 import type { Cookies } from './cookies.ts';
 import type { Form } from './form.ts';
 import { requireForm, requireSameOrigin } from './request.ts';
@@ -53,8 +54,7 @@ export function provideSecret(request: FastifyRequest, reply: FastifyReply, cook
   return secret;
 }
 
-export interface PasswordSignInServices {
-  readonly cookies: Cookies;
+export interface PasswordSignInServices extends AttemptServices {
   readonly accounts: Accounts;
   readonly sessions: Sessions;
   readonly revoker: Revoker;
@@ -69,9 +69,12 @@ export async function signInByForm(
   services: PasswordSignInServices,
 ): Promise<SignInProblem | undefined> {
   const { accounts, sessions, revoker, now } = services;
-  return unlessBusy(async () => {
-    const user = await accounts.authenticate(form.get('email') ?? '', form.get('password') ?? '');
+  return unlessRefused(reply, async () => {
+    const email = form.get('email') ?? '';
+    const attempt = await attemptOf(request, email, services);
+    const user = await accounts.authenticate(email, form.get('password') ?? '', attempt);
     if (user === undefined) return 'wrong';
+    await rememberBrowser(request, reply, user.email, services);
     const before = await sessions.find(browser.session, now());
     if (before !== undefined && before.user.id !== user.id) {
       await revoker.endSession(before.id, 'another person signed in');
@@ -95,13 +98,20 @@ export async function beginSession(
   return cookie.slice(0, cookie.indexOf('.'));
 }
 
-/** What the work answers, or that it has to wait: too many are signing in just now, or the database is away. */
-export async function unlessBusy<T>(work: () => Promise<T>): Promise<T | 'busy'> {
+/**
+ * What the work answers, or why it has to wait: too many are signing in just now, or the database is away; or too much
+ * has failed of late. `Retry-After` is on the reply then.
+ */
+export async function unlessRefused<T>(reply: FastifyReply, work: () => Promise<T>): Promise<T | 'busy' | 'tooMany'> {
   try {
     return await work();
   } catch (error) {
-    const refused = error instanceof ProtocolError && error.code === 'temporarily_unavailable';
-    if (refused || isDatabaseAway(error)) return 'busy';
-    throw error;
+    const refused = error instanceof ProtocolError && error.code === 'temporarily_unavailable' ? error : undefined;
+    if (refused === undefined && !isDatabaseAway(error)) throw error;
+    reply.header('retry-after', refused?.retryAfter ?? busyFor);
+    return refused?.status === 429 ? 'tooMany' : 'busy';
   }
 }
+
+/** Seconds after which signing in is worth another try. */
+const busyFor = 2;

@@ -3,7 +3,7 @@ import type { FastifyReply } from 'fastify';
 import { askedScopes } from '../login/asked-scopes.ts';
 import { csrfValue } from '../login/browser.ts';
 import type { Ask } from '../login/flow.ts';
-import type { Page, Pages, SignInProblem } from '../login/pages/index.ts';
+import type { AccountProblem, Page, Pages, SignInProblem } from '../login/pages/index.ts';
 import type { Resource } from '../protocol/client.ts';
 import type { ProtocolError } from '../protocol/error.ts';
 import { basePathOf, type Endpoint } from './endpoint.ts';
@@ -17,10 +17,11 @@ export interface PageSender {
     ask: Ask,
     problem?: { readonly email: string; readonly problem: SignInProblem },
   ): FastifyReply;
-  /** The form of who came when nobody could be signed in, once more: nothing is looked up for it. */
+  /** The form of who is to come back later, once more: nothing is looked up for it. */
   comeBack(
     reply: FastifyReply,
     form: { readonly interaction: string; readonly browserSecret: string; readonly email: string },
+    problem: 'busy' | 'tooMany',
   ): FastifyReply;
   /** Shows an error on a page; it is never redirected (RFC 6749 §4.1.2.1). */
   sendError: NonNullable<Endpoint['sendError']>;
@@ -31,9 +32,6 @@ export interface PageSenderOptions {
   readonly pages: Pages;
   resource(identifier: string): Resource | undefined;
 }
-
-/** Seconds after which signing in is worth another try. */
-export const busyFor = 2;
 
 export function createPageSender({ issuer, pages, resource }: PageSenderOptions): PageSender {
   const base = basePathOf(issuer);
@@ -66,9 +64,9 @@ export function createPageSender({ issuer, pages, resource }: PageSenderOptions)
     send,
     ask: (reply, ask, retry) => send(reply, 200, pageFor(ask, retry)),
 
-    comeBack(reply, { interaction, browserSecret, email }) {
+    comeBack(reply, { interaction, browserSecret, email }, problem) {
       const form = { action: `${base}/sign-in`, csrf: csrfValue(browserSecret), interaction, email };
-      return send(reply.header('retry-after', busyFor), 503, pages.signIn({ ...form, problem: 'busy' }));
+      return send(reply, statusOfProblem(problem), pages.signIn({ ...form, problem }));
     },
 
     sendError(error, request, reply) {
@@ -87,5 +85,19 @@ function inWords({ code, message }: ProtocolError): { title: string; says: strin
       return { title: 'Back in a moment', says: 'This cannot be done just now. Try again in a few seconds.' };
     default:
       return { title: 'This does not work', says: `${message.charAt(0).toUpperCase()}${message.slice(1)}.` };
+  }
+}
+
+/** What a page says by its status about a sign-in that came to nothing. A wrong password is no error of the protocol. */
+export function statusOfProblem(problem: SignInProblem | AccountProblem | undefined): number {
+  switch (problem) {
+    case 'expired':
+      return 403;
+    case 'tooMany':
+      return 429;
+    case 'busy':
+      return 503;
+    default:
+      return 200;
   }
 }

@@ -10,6 +10,7 @@ import type { Database } from '../store/database.ts';
 import { listSessions } from '../store/session.ts';
 import type { Accounts } from './accounts.ts';
 import { askedScopes } from './asked-scopes.ts';
+import type { Attempt } from './attempts.ts';
 import type { AccountConsent, AccountProblem, AccountView } from './pages/index.ts';
 import { sessionIdle } from './sessions.ts';
 
@@ -66,11 +67,12 @@ export async function changePassword(
   { accounts, passwords, changeUser }: PasswordChangeOptions,
   user: User,
   { current, wanted, repeated }: PasswordChange,
+  attempt: Attempt,
 ): Promise<User | AccountProblem> {
   if (wanted !== repeated) return 'different';
   const fault = await checkNewPassword(wanted, user);
   if (fault !== undefined) return problemOf[fault];
-  const proven = await accounts.authenticate(user.email, current);
+  const proven = await accounts.authenticate(user.email, current, attempt);
   if (proven?.id !== user.id) return 'wrong';
   const passwordHash = await passwords.hash(wanted);
   // A password that was reset since it was proven proves nothing.

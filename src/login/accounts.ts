@@ -4,20 +4,30 @@
 import type { Passwords } from '../crypto/password.ts';
 import { createQueue } from '../crypto/queue.ts';
 import { ProtocolError } from '../protocol/error.ts';
+import type { NumericDate } from '../protocol/time.ts';
 import { foldEmail, type User } from '../protocol/user.ts';
 import type { Database } from '../store/database.ts';
-import { findUserWithPassword, renewPasswordHash } from '../store/user.ts';
+import { noteFailure } from '../store/sign-in-attempt.ts';
+import { findUserToSignIn, renewPasswordHash } from '../store/user.ts';
+import { type Attempt, countedFor, keysOf, waitOf } from './attempts.ts';
 
 export interface Accounts {
   /**
    * The user whose address and password these are. An unknown address, a wrong password and a disabled user get the
-   * same answer after the same work: one statement and one hash. Rejects with `temporarily_unavailable` where too many
-   * are signing in, before anything is spent on whoever comes too late.
+   * same answer after the same work: a statement, a hash, a statement that counts it. Rejects with
+   * `temporarily_unavailable` where too many are signing in, or too much has failed of late (429), before anything is
+   * spent on whoever comes too late.
    */
-  authenticate(email: string, password: string): Promise<User | undefined>;
+  authenticate(email: string, password: string, attempt: Attempt): Promise<User | undefined>;
 }
 
-export function createAccounts(database: Database, passwords: Passwords): Accounts {
+export interface AccountsOptions {
+  readonly database: Database;
+  readonly passwords: Passwords;
+  now(): NumericDate;
+}
+
+export function createAccounts({ database, passwords, now }: AccountsOptions): Accounts {
   const { concurrency, waiting, patience } = passwords.limits;
   /** As many as find room in the line for hashing: more would only be looked up to be sent away. */
   const gate = createQueue({ concurrency: concurrency + waiting, waiting: 0, patience });
@@ -31,14 +41,21 @@ export function createAccounts(database: Database, passwords: Passwords): Accoun
     }
   }
 
-  async function authenticate(email: string, password: string): Promise<User | undefined> {
+  async function authenticate(email: string, password: string, attempt: Attempt): Promise<User | undefined> {
     const folded = foldEmail(email);
-    const found = folded === undefined ? undefined : await findUserWithPassword(database, folded);
+    const keys = keysOf(folded ?? '', attempt);
+    const { found, failures } = await findUserToSignIn(database, folded, [...keys.keys()]);
+    const retryAfter = waitOf(keys, failures, now());
+    if (retryAfter > 0)
+      throw new ProtocolError('temporarily_unavailable', 'too many attempts', { retryAfter, tooMany: true });
     const right = await passwords.verify(password, found?.passwordHash);
-    if (found === undefined || !right || found.user.disabledAt !== null) return undefined;
+    if (found === undefined || !right || found.user.disabledAt !== null) {
+      await noteFailure(database, [...keys.keys()], now(), now() - countedFor);
+      return undefined;
+    }
     if (passwords.needsRehash(found.passwordHash)) await renew(found.user.id, password, found.passwordHash);
     return found.user;
   }
 
-  return { authenticate: (email, password) => gate(() => authenticate(email, password)) };
+  return { authenticate: (email, password, attempt) => gate(() => authenticate(email, password, attempt)) };
 }

@@ -4,6 +4,7 @@ import type { Transaction } from './change.ts';
 import type { Database } from './database.ts';
 import type { User as Row } from './generated/client.ts';
 import { toDate, toNumericDateOrNull } from './instant.ts';
+import type { Failures } from './sign-in-attempt.ts';
 
 export async function findUser(database: Database, id: string): Promise<User | undefined> {
   const row = await database.prisma.user.findUnique({ where: { id }, omit });
@@ -16,14 +17,44 @@ export async function findUserByEmail(database: Database, email: string): Promis
   return row === null ? undefined : fromRow(row);
 }
 
-/** The same with the hash of the password. The one way by which it leaves the table. One statement. */
-export async function findUserWithPassword(
-  database: Database,
-  email: string,
-): Promise<{ user: User; passwordHash: string } | undefined> {
-  const row = await database.prisma.user.findUnique({ where: { email } });
-  return row === null ? undefined : { user: fromRow(row), passwordHash: row.passwordHash };
+/** What is known of who wants to sign in. */
+export interface SignInState {
+  readonly found: { readonly user: User; readonly passwordHash: string } | undefined;
+  /** What has failed of late under the keys that were asked for. */
+  readonly failures: readonly Failures[];
 }
+
+/**
+ * The user of an address (undefined: of none) with the hash of the password, and what has failed of late. One
+ * statement, and the one way by which the hash leaves the table.
+ */
+export async function findUserToSignIn(
+  database: Database,
+  email: string | undefined,
+  attemptKeys: readonly string[],
+): Promise<SignInState> {
+  const [row] = await database.query<SignInRow>(
+    `SELECT u.*, ARRAY(SELECT json_build_object('key', key, 'failures', failures, 'failedAt', extract(epoch FROM failed_at)::float8)
+                         FROM sign_in_attempt WHERE key = ANY ($2)) AS attempts
+       FROM (SELECT $1::text AS asked) AS asked LEFT JOIN "user" u ON u.email = asked`,
+    [email ?? null, [...attemptKeys]],
+  );
+  const { id, password_hash: passwordHash, attempts: failures } = row as SignInRow;
+  if (id === null || passwordHash === null) return { found: undefined, failures };
+  const { email_verified: emailVerified, grant_epoch: grantEpoch, disabled_at: disabledAt, ...same } = row as UserRow;
+  return { found: { user: fromRow({ ...same, emailVerified, grantEpoch, disabledAt }), passwordHash }, failures };
+}
+
+interface UserRow extends Omit<Row, 'emailVerified' | 'grantEpoch' | 'disabledAt' | 'passwordHash' | 'createdAt'> {
+  email_verified: boolean;
+  grant_epoch: number;
+  disabled_at: Date | null;
+}
+
+type SignInRow = { [Column in keyof UserRow]: UserRow[Column] | null } & {
+  password_hash: string | null;
+  attempts: Failures[];
+};
 
 /** Users in the order of their addresses, a page at a time. */
 export async function listUsers(database: Database, afterEmail: string, limit: number): Promise<User[]> {
@@ -101,7 +132,7 @@ async function lockUser(tx: Transaction, id: string): Promise<User | undefined> 
   return row === null ? undefined : fromRow(row);
 }
 
-function fromRow(row: Omit<Row, 'passwordHash'>): User {
+function fromRow(row: Omit<Row, 'passwordHash' | 'createdAt'>): User {
   return {
     id: row.id,
     email: row.email,

@@ -58,7 +58,13 @@ async function sendBySocket({ issuer }: TestIssuer, { path, payload, ...sent }: 
   return { status, headers: Object.fromEntries(headers), setCookies, html: await response.text() };
 }
 
-export function createBrowser(issuer: TestIssuer, { sockets = false } = {}): TestBrowser {
+export interface BrowserOptions {
+  readonly sockets?: boolean;
+  /** Where it is, as a proxy in front says it (TRUST_PROXY). */
+  readonly address?: string;
+}
+
+export function createBrowser(issuer: TestIssuer, { sockets = false, address }: BrowserOptions = {}): TestBrowser {
   const cookies = new Map<string, string>();
   const setCookies: string[] = [];
   const send = sockets ? sendBySocket : sendWithoutSocket;
@@ -91,7 +97,8 @@ export function createBrowser(issuer: TestIssuer, { sockets = false } = {}): Tes
   }
 
   function ownHeaders(): Record<string, string> {
-    return { cookie: [...cookies].map(([name, value]) => `${name}=${value}`).join('; '), 'user-agent': 'Test' };
+    const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ');
+    return { cookie, 'user-agent': 'Test', ...(address !== undefined && { 'x-forwarded-for': address }) };
   }
 
   function hidden(): Record<string, string> {

@@ -4,6 +4,7 @@ import { type AccountOverviewOptions, accountOverview, changePassword } from '..
 import { csrfValue } from '../../login/browser.ts';
 import type { AccountNotice, AccountProblem, Pages, SignInProblem } from '../../login/pages/index.ts';
 import type { Session } from '../../protocol/session.ts';
+import { attemptOf } from '../attempt.ts';
 import { basePathOf, type Endpoint } from '../endpoint.ts';
 import type { Form } from '../form.ts';
 import {
@@ -13,9 +14,9 @@ import {
   provideSecret,
   readOwnForm,
   signInByForm,
-  unlessBusy,
+  unlessRefused,
 } from '../own-form.ts';
-import { busyFor, type PageSender } from '../page-sender.ts';
+import { type PageSender, statusOfProblem } from '../page-sender.ts';
 import { redirect } from '../request.ts';
 
 export interface AccountServices extends PasswordSignInServices, AccountOverviewOptions {
@@ -55,14 +56,14 @@ export function accountEndpoints(services: AccountServices): Endpoint[] {
   function askToSignIn(request: FastifyRequest, reply: FastifyReply, retry?: Retry): FastifyReply {
     const csrf = csrfValue(provideSecret(request, reply, cookies));
     const page = views.signIn({ action: `${base}/account/sign-in`, csrf, email: '', ...retry });
-    return pages.send(reply, statusFor(reply, retry?.problem), page);
+    return pages.send(reply, statusOfProblem(retry?.problem), page);
   }
 
   async function showAccount(request: FastifyRequest, reply: FastifyReply, { session, ...said }: Outcome) {
     const overview = await accountOverview(services, session, now());
     const csrf = csrfValue(provideSecret(request, reply, cookies), session.id);
     const form = { action: `${base}/account`, csrf, signOut: `${base}/logout` };
-    return pages.send(reply, statusFor(reply, said.problem), views.account({ ...form, ...overview, ...said }));
+    return pages.send(reply, statusOfProblem(said.problem), views.account({ ...form, ...overview, ...said }));
   }
 
   async function signIn(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
@@ -113,7 +114,9 @@ export function accountEndpoints(services: AccountServices): Endpoint[] {
     );
     const change = { current, wanted, repeated };
     const options = { ...services, changeUser: revoker.changeUser };
-    const changed = await unlessBusy(() => changePassword(options, session.user, change));
+    const changed = await unlessRefused(reply, async () =>
+      changePassword(options, session.user, change, await attemptOf(request, session.user.email, services)),
+    );
     if (typeof changed === 'string') return { session, problem: changed };
     const id = await beginSession(request, reply, changed, undefined, services);
     return { session: { id, user: changed }, notice: 'passwordChanged' };
@@ -132,12 +135,4 @@ export function accountEndpoints(services: AccountServices): Endpoint[] {
       sendError,
     },
   ];
-}
-
-/** What a page says by its status; who is to wait also learns how long. */
-function statusFor(reply: FastifyReply, problem: SignInProblem | AccountProblem | undefined): number {
-  if (problem === 'expired') return 403;
-  if (problem !== 'busy') return 200;
-  reply.header('retry-after', busyFor);
-  return 503;
 }

@@ -13,15 +13,19 @@ import { addRedeemedGrant } from '../../store/grant.ts';
 import type { Registry } from '../../store/registry.ts';
 import { type Authorization, type Behind, narrow } from '../../tokens/authorization.ts';
 import type { Mint } from '../../tokens/mint.ts';
+import { type AttemptServices, attemptOf, rememberBrowser } from '../attempt.ts';
+import type { Cookies } from '../cookies.ts';
 import type { Endpoint } from '../endpoint.ts';
 import type { SessionCookies } from '../session-cookies.ts';
 
-export interface SessionServices {
+export interface SessionServices extends Pick<AttemptServices, 'knownBrowsers'> {
   readonly registry: Registry;
   readonly accounts: Accounts;
   readonly grantServices: GrantServices;
   readonly mint: Mint;
   readonly cookies: SessionCookies;
+  /** Those of the issuer's own pages. */
+  readonly ownCookies: Cookies;
   now(): NumericDate;
 }
 
@@ -32,13 +36,15 @@ export interface SessionServices {
  */
 export function sessionEndpoints(services: SessionServices): Endpoint[] {
   const { registry, accounts, grantServices, mint, cookies, now } = services;
+  const known = { cookies: services.ownCookies, knownBrowsers: services.knownBrowsers };
 
   async function signIn(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     const { email, password, client_id } = readBody(request.body);
     const client = await findClient(request, client_id);
-    const user = await accounts.authenticate(email, password);
+    const user = await accounts.authenticate(email, password, await attemptOf(request, email, known));
     if (user === undefined)
       throw new ProtocolError('access_denied', 'e-mail address and password do not belong together');
+    await rememberBrowser(request, reply, user.email, known);
     const createdAt = now();
     const expiresAt = createdAt + grantServices.grantLife(client);
     const { grantId } = newCode();

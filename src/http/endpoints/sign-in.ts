@@ -52,7 +52,9 @@ export function signInEndpoints(services: SignInServices): Endpoint[] {
     if (problem === undefined) return backToAuthorize(reply, interactionOf(own));
     const email = (own.form.get('email') ?? '').slice(0, 254);
     const browserSecret = own.browser.secret;
-    if (problem === 'busy') return pages.comeBack(reply, { interaction: interactionOf(own), browserSecret, email });
+    if (problem === 'busy' || problem === 'tooMany') {
+      return pages.comeBack(reply, { interaction: interactionOf(own), browserSecret, email }, problem);
+    }
     const pending = await flow.resume(interactionOf(own), own.browser);
     const ask: Ask = { ...pending, step: 'sign-in', session: undefined, browserSecret };
     return pages.ask(reply, ask, { email, problem });

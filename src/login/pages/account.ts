@@ -52,6 +52,7 @@ export type AccountNotice = keyof typeof notices;
 
 const problems = {
   busy: 'The server is busy at this moment. Wait a few seconds and try again.',
+  tooMany: 'There have been too many attempts. Wait a few minutes and try again.',
   expired: 'This page was open for too long, and nothing was changed. Try again.',
   wrong: 'Your current password is not that one.',
   different: 'The new password and its repetition are not the same.',
@@ -67,7 +68,7 @@ export type AccountProblem = keyof typeof problems;
 export function accountPage(site: Site, view: AccountView): Page {
   const { notice, problem } = view;
   const note = problem && problemNote('problem', problems[problem]);
-  const ofThePage = problem === 'busy' || problem === 'expired';
+  const ofThePage = problem === 'busy' || problem === 'tooMany' || problem === 'expired';
   const body = html`
 <div class="stack"><div class="top"><h1>Your account</h1><a href="${view.signOut}">Sign out</a></div>
 <div class="person">${personCard(view.user)}</div>

@@ -1,0 +1,31 @@
+/** Who tries to sign in, as a request shows it. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Attempt } from '../login/attempts.ts';
+import type { KnownBrowsers } from '../login/known-browsers.ts';
+import { foldEmail } from '../protocol/user.ts';
+import type { Cookies } from './cookies.ts';
+import { networkOf } from './places.ts';
+
+export interface AttemptServices {
+  readonly cookies: Cookies;
+  readonly knownBrowsers: KnownBrowsers;
+}
+
+export async function attemptOf(
+  request: FastifyRequest,
+  email: string,
+  { cookies, knownBrowsers }: AttemptServices,
+): Promise<Attempt> {
+  const knownBrowser = await knownBrowsers.knows(cookies.known(request), foldEmail(email) ?? '');
+  return { address: networkOf(request.ip), knownBrowser };
+}
+
+/** Has the browser remember that the account has signed in by it. */
+export async function rememberBrowser(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  email: string,
+  { cookies, knownBrowsers }: AttemptServices,
+): Promise<void> {
+  cookies.setKnown(reply, await knownBrowsers.remember(cookies.known(request), email));
+}

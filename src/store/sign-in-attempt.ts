@@ -1,0 +1,36 @@
+import type { NumericDate } from '../protocol/time.ts';
+import type { Database } from './database.ts';
+import { toDate } from './instant.ts';
+
+/** How many sign-ins that have something in common have failed, one after the other. */
+export interface Failures {
+  /** A digest of what they have in common. */
+  readonly key: string;
+  readonly failures: number;
+  /** When the last one was. */
+  readonly failedAt: NumericDate;
+}
+
+/** Counts one failure under each key, from nothing where the last was before `since`. One statement, in one order of locks. */
+export async function noteFailure(
+  database: Database,
+  keys: readonly string[],
+  now: NumericDate,
+  since: NumericDate,
+): Promise<void> {
+  await database.query(
+    `INSERT INTO sign_in_attempt AS known (key, failures, failed_at)
+     SELECT key, 1, $2 FROM unnest($1::text[]) AS key ORDER BY key
+     ON CONFLICT (key) DO UPDATE SET failed_at = EXCLUDED.failed_at,
+       failures = CASE WHEN known.failed_at < $3 THEN 1 ELSE known.failures + 1 END`,
+    [[...keys], toDate(now), toDate(since)],
+  );
+}
+
+/** Forgets what says nothing any more, a few rows at a time. */
+export async function forgetOldFailures(database: Database): Promise<void> {
+  await database.query(`
+    DELETE FROM sign_in_attempt WHERE key IN (
+      SELECT key FROM sign_in_attempt WHERE failed_at < now() - interval '1 day'
+       ORDER BY failed_at LIMIT 1000 FOR UPDATE SKIP LOCKED)`);
+}
