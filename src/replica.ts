@@ -6,7 +6,9 @@
 import type { Denylist } from '@keyturn/verifier/denylist';
 import type { Logger } from 'pino';
 import type { Clock } from './clock.ts';
+import { defaultAlg } from './crypto/algorithms.ts';
 import type { Readiness } from './http/endpoints/health.ts';
+import { KeyEncryptionKeyError } from './keys/key-encryption-keys.ts';
 import type { Keyring } from './keys/keyring.ts';
 import { clockSkew, pollInterval } from './keys/lifecycle.ts';
 import type { Rotator } from './keys/rotator.ts';
@@ -97,11 +99,16 @@ export interface Replica {
 export function createReplica(options: ReplicaOptions): Replica {
   const { database, registry, keyring, rotator, denylist, feed, backChannel, clock, log, wallClock } = options;
   const stopping = new AbortController();
+  const heldKeys = () => options.instance().keyEncryptionKeys.length;
   let started = false;
   let startedAt = 0;
   let lastReadAt = 0;
   let longestTokenTtl = options.accessTokenTtl;
   let failure: string | undefined;
+  let folderFailure: string | undefined;
+  let sealingKey: string | null = null;
+  /** A key-encryption key has come, with which the next reading may open more signing keys. */
+  let reopen = false;
   let rotation: Promise<void> | undefined;
   let rotateAfter = 0;
   let houseKeeper: NodeJS.Timeout | undefined;
@@ -125,8 +132,12 @@ export function createReplica(options: ReplicaOptions): Replica {
     const { changes, everything } = reading;
     clock.measured(reading.clockOffset, reading.roundTrip);
     const touches = (kind: string) => everything || changes.some((change) => change.kind === kind);
-    if (touches('issuer')) ({ longestTokenTtl } = await readIssuerState(database));
-    if (touches('signing_key') || touches('issuer')) await keyring.take(await listSigningKeys(database));
+    if (touches('issuer')) ({ longestTokenTtl, sealingKey } = await readIssuerState(database));
+    if (touches('issuer') && started) await followSealingKey();
+    if (touches('signing_key') || touches('issuer') || reopen) {
+      reopen = false;
+      await keyring.take(await listSigningKeys(database));
+    }
     await takeRevocations(reading, touches('revocation'));
     if (everything) await registry.load();
     else await registry.refresh(changes);
@@ -156,6 +167,23 @@ export function createReplica(options: ReplicaOptions): Replica {
     failure = message;
   }
 
+  /** Where it cannot be followed we go on with what we have: one key more or less is no reason to stop. */
+  async function followSealingKey(): Promise<void> {
+    try {
+      const before = heldKeys();
+      await rotator.follow(sealingKey);
+      if (heldKeys() > before) {
+        reopen = true;
+        await reportInstance(database, { ...options.instance(), startedAt });
+      }
+      folderFailure = undefined;
+    } catch (error) {
+      if (!(error instanceof KeyEncryptionKeyError)) throw error;
+      if (error.message !== folderFailure) log.error(error.message);
+      folderFailure = error.message;
+    }
+  }
+
   function rotateInTurn(): Promise<void> {
     rotation ??= rotator
       .rotate(keyring.rows())
@@ -171,6 +199,7 @@ export function createReplica(options: ReplicaOptions): Replica {
 
   async function keepHouse(): Promise<void> {
     try {
+      await followSealingKey();
       await reportInstance(database, { ...options.instance(), startedAt });
       for (const forget of forgetting) await forget(database);
       denylist.forget(clock.now());
@@ -188,6 +217,7 @@ export function createReplica(options: ReplicaOptions): Replica {
       return { status: 'unready', reason: `the clock is more than ${clockSkew} s off the database's` };
     }
     if (sleep.behind()) return { status: 'unready', reason: 'it has slept, and reads the database first' };
+    if (keyring.isLocked(defaultAlg)) return { status: 'unready', reason: 'the key that signs cannot be opened' };
     if (away > Math.min(longestOutage, options.keySignFor))
       return { status: 'unready', reason: 'the database has been away for too long' };
     if (away > awayAfter) return { status: 'degraded', reason: 'the database is away' };

@@ -165,7 +165,7 @@ test('a KEYS_DIR that cannot serve is one line', async (t) => {
       `keyturn: ${garbled}/kek_aaaabbbbccccdddd.key is not a key-encryption key: it must hold 32 bytes in base64url`,
     ],
     [join(folder, 'file'), `keyturn: KEYS_DIR ${folder}/file cannot be read: ENOTDIR`],
-    [closed, `keyturn: KEYS_DIR ${closed} does not take the first key-encryption key: EACCES`, nobody],
+    [closed, `keyturn: KEYS_DIR ${closed} does not take a key-encryption key: EACCES`, nobody],
   ] as const) {
     const server = await spawnServer(t, { DATABASE_URL: empty, KEYS_DIR: keysDir }, account);
     await refuses(t, server, 1, [line]);

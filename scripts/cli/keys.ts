@@ -10,6 +10,7 @@ import { refreshTokenAlg } from '../../src/tokens/mint.ts';
 import { algArgument, once } from './arguments.ts';
 import { withDatabase } from './context.ts';
 import { Failure, mistake } from './failure.ts';
+import { addSealCommands } from './key-seals.ts';
 import { lifeDocument, livesByAlg, livesInWords, rotationDocument, rotationInWords } from './key-words.ts';
 import { durationInWords, instant, print } from './output.ts';
 
@@ -86,6 +87,8 @@ export function addKeyCommands(program: Command): void {
         );
       });
     });
+
+  addSealCommands(keys);
 }
 
 /** About how many grants end with a key that is not revoked yet: those whose refresh token it has signed. */

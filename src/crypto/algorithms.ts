@@ -24,6 +24,9 @@ const list: Algorithm[] = [
   { name: 'RS256', hash: 'sha256', modulusLength: 2048, batch: 8 },
 ];
 
+/** What signs access tokens where a resource service does not say, and what only we verify. */
+export const defaultAlg = 'ES256';
+
 /** All algorithms by name. To add one, add a line above. */
 export const algorithms: ReadonlyMap<string, Algorithm> = new Map(list.map((algorithm) => [algorithm.name, algorithm]));
 

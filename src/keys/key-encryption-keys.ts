@@ -32,7 +32,7 @@ export interface KeyEncryptionKeys {
   sealWith(id: string): void;
   /** Makes a new one; when it resolves, file and folder have reached the disk. Answers its id. */
   make(): Promise<string>;
-  /** Reads those whose files have come since, as another instance may just have made the first one. */
+  /** Reads those whose files have come since: another instance may just have made the first one. Throws where one is no good. */
   readNew(): Promise<void>;
   /** The files that others than their owner may read, and the folder where all may put files in. */
   readonly exposed: readonly string[];
@@ -44,14 +44,21 @@ export async function readKeyEncryptionKeys(folder: string): Promise<KeyEncrypti
   const exposed: string[] = [];
   let sealing = '';
 
+  /** One file that is no good does not keep the others from being read. */
   async function readNew(): Promise<void> {
+    let unusable: unknown;
     for (const name of await listFolder(folder)) {
       const id = fileName.exec(name)?.[1];
       if (id === undefined || keys.has(id)) continue;
       const file = join(folder, name);
-      keys.set(id, { id, secret: parse(file, await read(file)) });
-      if (((await stat(file)).mode & 0o077) !== 0) exposed.push(file);
+      try {
+        keys.set(id, { id, secret: parse(file, await read(file)) });
+        if (((await stat(file)).mode & 0o077) !== 0) exposed.push(file);
+      } catch (error) {
+        unusable ??= error;
+      }
     }
+    if (unusable !== undefined) throw unusable;
   }
 
   function get(id: string): KeyEncryptionKey {
@@ -115,6 +122,9 @@ async function write(folder: string, key: KeyEncryptionKey): Promise<void> {
     const file = keyEncryptionKeyFile(folder, key.id);
     const handle = await open(`${file}.new`, 'wx', 0o600);
     try {
+      // Made for the server by whoever has the right to, root perhaps, it is the server's to read.
+      const { uid, gid } = await stat(folder);
+      if ((await handle.stat()).uid !== uid) await handle.chown(uid, gid).catch(() => undefined);
       await handle.writeFile(`${Buffer.from(key.secret).toString('base64url')}\n`);
       await handle.sync();
     } finally {
@@ -125,6 +135,6 @@ async function write(folder: string, key: KeyEncryptionKey): Promise<void> {
     await directory.sync().finally(() => directory.close());
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    throw new KeyEncryptionKeyError(`KEYS_DIR ${folder} does not take the first key-encryption key: ${code}`);
+    throw new KeyEncryptionKeyError(`KEYS_DIR ${folder} does not take a key-encryption key: ${code}`);
   }
 }

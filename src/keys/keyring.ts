@@ -25,6 +25,8 @@ export interface Keyring {
   sign(alg: string, typ: string, claims: object): Promise<string>;
   /** What the JWKS shows now, the keys that sign next first. */
   published(): PublishedJwk[];
+  /** Whether it is the turn of a key of that algorithm whose private half could not be opened. */
+  isLocked(alg: string): boolean;
   /** Rises whenever `published` may answer differently: with new rows and with the clock. */
   publishedVersion(): number;
 }
@@ -122,6 +124,14 @@ export function createKeyring(options: KeyringOptions): Keyring {
       const signer = signerNow(alg);
       const signingInput = `${headerOf(signer, alg, typ)}.${base64url(JSON.stringify(claims))}`;
       return `${signingInput}.${await queue.sign(algorithm(alg), signer.key, signingInput)}`;
+    },
+
+    isLocked(alg) {
+      const now = options.now();
+      const current = signers.get(alg);
+      if (current !== undefined && now < current.until) return false;
+      const signer = signerOf(rowsByAlg.get(alg) ?? [], now);
+      return signer !== undefined && !privateKeys.has(signer.kid);
     },
 
     published() {

@@ -169,7 +169,8 @@ export function afterStep(keys: readonly KeyRow[], step: KeyStep, kid: string, n
 function successorDue(alg: string, keys: readonly KeyRow[], now: NumericDate, schedule: Schedule): KeyStep[] {
   const signer = signerOf(keys, now);
   const standby = standbyOf(keys, now);
-  if (signer !== undefined) {
+  // A key whose private half was given up stays in its place, published, until another one has taken it.
+  if (signer !== undefined && signer.sealedPrivateJwk !== null) {
     if (standby !== undefined) return [];
     const signsFrom = Math.max(now + schedule.lead, signer.signsFrom + schedule.signFor);
     return [{ act: 'create', alg, signsFrom, reason: 'no standby is published' }];

@@ -4,11 +4,11 @@
  */
 import { calculateJwkThumbprint } from 'jose';
 import { algorithms, generateJwkPair } from '../crypto/algorithms.ts';
-import { sealPrivateJwk } from '../crypto/sealing.ts';
+import { sealedUnder, sealPrivateJwk } from '../crypto/sealing.ts';
 import type { PublicJwk, SigningKey } from '../protocol/signing-key.ts';
 import type { NumericDate } from '../protocol/time.ts';
 import type { Database } from '../store/database.ts';
-import { nameFirstSealingKey, readIssuerState } from '../store/issuer.ts';
+import { nameFirstSealingKey, readIssuerState, readSealingKey } from '../store/issuer.ts';
 import { changeSigningKeys, type SigningKeyWriter } from '../store/signing-key.ts';
 import type { KeyEncryptionKeys } from './key-encryption-keys.ts';
 import { type KeyStep, plan, type Schedule } from './lifecycle.ts';
@@ -27,8 +27,13 @@ export interface Rotator {
   due(keys: readonly SigningKey[]): KeyStep[];
   /** Does what is due, if it still is once the lock is held. */
   rotate(keys: readonly SigningKey[]): Promise<void>;
-  /** The first start: names the key that seals, making one if this database never had any, and checks that we hold it. */
+  /** The first start: names the key that seals, making one if this database has none, and checks that we hold it. */
   prepare(): Promise<void>;
+  /**
+   * Takes in key-encryption keys whose files have come, and seals with the one that the database names. Throws
+   * `KeyEncryptionKeyError` where that is not held here, or a file is no good.
+   */
+  follow(sealingKey: string | null): Promise<void>;
 }
 
 type NewKey = Omit<SigningKey, 'createdAt' | 'signsFrom' | 'revokedAt'>;
@@ -88,12 +93,21 @@ export function createRotator(options: RotatorOptions): Rotator {
       if (planned.length === 0) return;
       // Keys are made before the lock is taken: an RSA key takes up to a second, and others may wait for the lock.
       const made = await Promise.all(planned.flatMap((step) => (step.act === 'create' ? [makeKey(step.alg)] : [])));
-      const written = await changeSigningKeys(database, async (current, writer) => {
+      const written = await changeSigningKeys(database, async (current, writer, tx) => {
+        // What was sealed under a key-encryption key that no longer seals would be left behind: another round makes it anew.
+        const sealing = await readSealingKey(tx);
+        const usable = made.filter(({ sealedPrivateJwk }) => sealedUnder(sealedPrivateJwk ?? '') === sealing);
         const steps: KeyStep[] = [];
-        for (const step of due(current)) if (await write(step, made, writer)) steps.push(step);
+        for (const step of due(current)) if (await write(step, usable, writer)) steps.push(step);
         return steps;
       });
       for (const step of written) options.onStep(step);
+    },
+
+    async follow(sealingKey) {
+      await keyEncryptionKeys.readNew();
+      // None is named once the one that was has been given up.
+      keyEncryptionKeys.sealWith(sealingKey ?? (await nameFirstSealingKey(database, keyEncryptionKeys.make)));
     },
 
     async prepare() {

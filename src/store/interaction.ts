@@ -97,6 +97,13 @@ export async function forgetOldInteractions(database: Database): Promise<void> {
       SELECT id FROM interaction WHERE expires_at < now() ORDER BY expires_at LIMIT 1000 FOR UPDATE SKIP LOCKED)`);
 }
 
+/** The sealed requests of interactions that are not over. */
+export async function listSealedInteractions(database: Database): Promise<{ id: string; request: string }[]> {
+  return database.query<{ id: string; request: string }>(
+    'SELECT id, request FROM interaction WHERE expires_at > now() ORDER BY id',
+  );
+}
+
 /** How many interactions that are not over there are by the protected header of their seal. */
 export async function countSealedInteractions(database: Database): Promise<Map<string, number>> {
   const rows = await database.query<{ header: string; count: number }>(
@@ -104,4 +111,15 @@ export async function countSealedInteractions(database: Database): Promise<Map<s
        FROM interaction WHERE expires_at > now() GROUP BY 1`,
   );
   return new Map(rows.map(({ header, count }) => [header, count]));
+}
+
+/** Replaces a sealed request by the same under another seal. False: it is not there any more. */
+export async function resealInteraction(database: Database, id: string, from: string, to: string): Promise<boolean> {
+  const text = 'UPDATE interaction SET request = $3 WHERE id = $1 AND request = $2 RETURNING 1';
+  return (await database.query(text, [id, from, to])).length > 0;
+}
+
+/** Ends interactions that nobody can open. */
+export async function removeSealedInteractions(database: Database, ids: readonly string[]): Promise<void> {
+  await database.query('DELETE FROM interaction WHERE id = ANY($1)', [ids]);
 }

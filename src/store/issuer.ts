@@ -1,7 +1,8 @@
 import type { Seconds } from '../protocol/time.ts';
-import { changing, locks, type Transaction, takeLock } from './change.ts';
+import { type Changed, changing, locks, type Transaction, takeLock } from './change.ts';
 import type { Database } from './database.ts';
 import { DatabaseError, place } from './database-errors.ts';
+import { liveFor } from './instance.ts';
 
 /** What all instances must agree on. */
 export interface IssuerState {
@@ -53,4 +54,37 @@ export async function nameFirstSealingKey(database: Database, make: () => Promis
     changed('issuer', '1');
     return sealingKey;
   });
+}
+
+/**
+ * Says that another key-encryption key seals from now on, unless a live instance has not reported holding it. Answers
+ * the ids of those that lack it: where there are any, nothing was changed.
+ */
+export async function nameSealingKey(database: Database, sealingKey: string): Promise<string[]> {
+  return changing(database, async (tx, changed) => {
+    await takeLock(tx, locks.signingKeys);
+    const lacking = await tx.$queryRaw<{ id: string }[]>`
+      SELECT id FROM instance
+       WHERE seen_at > now() - make_interval(secs => ${liveFor}) AND NOT ${sealingKey} = ANY(key_encryption_keys)`;
+    if (lacking.length > 0) return lacking.map(({ id }) => id);
+    await tx.issuer.update({ where: { id: 1 }, data: { sealingKey } });
+    changed('issuer', '1');
+    return [];
+  });
+}
+
+/** Has every instance look after its key-encryption keys at once, and report those that have come. */
+export async function callForKeyEncryptionKeys(database: Database): Promise<void> {
+  await changing(database, async (_tx, changed) => changed('issuer', '1'));
+}
+
+/** Within a transaction that holds the keys: where `from` is the key-encryption key that seals, `to` does instead. */
+export async function setSealingKey(tx: Transaction, changed: Changed, from: string, to: string | null): Promise<void> {
+  const { count } = await tx.issuer.updateMany({ where: { id: 1, sealingKey: from }, data: { sealingKey: to } });
+  if (count > 0) changed('issuer', '1');
+}
+
+/** The key-encryption key that seals, within a transaction that holds the keys. */
+export async function readSealingKey(tx: Transaction): Promise<string | null> {
+  return (await tx.issuer.findUnique({ where: { id: 1 } }))?.sealingKey ?? null;
 }

@@ -57,6 +57,19 @@ export async function changeSigningKeys<T>(
   });
 }
 
+/**
+ * Replaces a sealed private half by the same under another seal. False: the row has another by now, or none, and stays
+ * as it is.
+ */
+export async function resealSigningKey(database: Database, kid: string, from: string, to: string): Promise<boolean> {
+  return changing(database, async (tx, changed) => {
+    const where = { kid, sealedPrivateJwk: from };
+    const { count } = await tx.signingKey.updateMany({ where, data: { sealedPrivateJwk: to } });
+    if (count > 0) changed('signing_key', kid);
+    return count > 0;
+  });
+}
+
 function fromRow(row: Row): SigningKey {
   return {
     kid: row.kid,
