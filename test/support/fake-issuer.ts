@@ -127,7 +127,7 @@ export async function startFakeIssuer(t: { teardown(undo: () => unknown): void }
     },
     heartbeat: () => fake.send('heartbeat', times()),
     async token(claims = {}, header = {}, key = keys[0] as FakeKey) {
-      const now = Math.floor(Date.now() / 1000);
+      const now = Math.floor(fake.clock());
       return new SignJWT({
         iss: issuer,
         aud: fake.audience,
@@ -159,20 +159,29 @@ export async function startFakeIssuer(t: { teardown(undo: () => unknown): void }
 export interface MovableClocks {
   readonly now: () => number;
   readonly monotonic: () => number;
+  /** What a clock shows that nobody sets wrong. */
+  readonly right: () => number;
   /** Time goes by for both. */
   advance(seconds: number): void;
-  /** Somebody sets the wall clock. */
+  /** The machine sleeps, and with it the clock that nobody sets. */
+  sleep(seconds: number): void;
+  /** Somebody sets the wall clock, by so much. */
   setWall(seconds: number): void;
 }
 
 export function createMovableClocks(): MovableClocks {
   let passed = 0;
+  let slept = 0;
   let set = 0;
   return {
-    now: () => Date.now() + passed + set,
+    now: () => Date.now() + passed + slept + set,
     monotonic: () => performance.now() + passed,
+    right: () => Date.now() + passed + slept,
     advance(seconds) {
       passed += seconds * 1000;
+    },
+    sleep(seconds) {
+      slept += seconds * 1000;
     },
     setWall(seconds) {
       set += seconds * 1000;

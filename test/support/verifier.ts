@@ -15,6 +15,7 @@ export async function startVerifier(t: Test, options: Partial<VerifierOptions> =
   const fake = await startFakeIssuer(t);
   const clocks = createMovableClocks();
   const { now, monotonic } = clocks;
+  fake.clock = () => clocks.right() / 1000;
   const verifier = createVerifier({ issuer: fake.issuer, audience: fake.audience, now, monotonic, ...options });
   t.teardown(() => verifier.close());
   return { fake, verifier, clocks, refusal: (token) => refusalOf(verifier, token) };
