@@ -7,6 +7,7 @@ import { findEmbeddedPostgres } from '../src/store/embedded/index.ts';
 import { freshDatabase } from './support/database.ts';
 import { startProxy } from './support/database-proxy.ts';
 import { openFolder, readPid } from './support/embedded.ts';
+import { openEvents } from './support/event-stream.ts';
 import { eventually, launchServer, type ServerProcess, spawnServer } from './support/process.ts';
 import { execute } from './support/run.ts';
 
@@ -52,9 +53,12 @@ test('SIGTERM lets requests under way finish, then all is cleared away', async (
   const request = await send(t, server, head + form.slice(0, 10));
   const reached = await send(t, server, 'GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
   t.match(await reached.answer, /^HTTP\/1\.1 200 /, 'the first half of the request has been read by now');
+  const stream = await openEvents(t, Number(server.env.PORT));
+  await stream.next();
   server.kill('SIGTERM');
   await stopping(server);
   await eventually(() => isRefused(server));
+  t.equal(await stream.ended, 'complete', 'what would never end is ended first');
 
   const since = performance.now();
   request.socket.write(form.slice(10));
@@ -96,6 +100,7 @@ test('accidents and the embedded Postgres: kill -9, a crash of the database, Ctr
   const cluster = join(folder, 'data/postgres');
   const killed = await spawnServer(t, {}, { folder });
   const kids = await publishedKids(killed);
+  const feed = await feedName(killed);
   killed.kill('SIGKILL');
   await killed.ended;
   const orphan = await readPid(cluster);
@@ -103,6 +108,7 @@ test('accidents and the embedded Postgres: kill -9, a crash of the database, Ctr
   const second = await spawnServer(t, {}, { folder });
   t.same(await publishedKids(second), kids, 'the next start goes on where the killed one was');
   t.equal((await readPid(cluster)).pid, orphan.pid, 'with the Postgres that was left running');
+  t.equal(await feedName(second), feed, 'and its feed');
   process.kill(orphan.pid, 'SIGKILL');
   const crashed = await second.ended;
   t.equal(crashed.code, 1);
@@ -113,6 +119,7 @@ test('accidents and the embedded Postgres: kill -9, a crash of the database, Ctr
 
   const third = await spawnServer(t, {}, { folder });
   t.same(await publishedKids(third), kids);
+  t.not(await feedName(third), feed, 'a Postgres that was started anew may have been put back before');
   await send(t, third, '');
   await send(t, third, 'POST /token HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\ngrant_type=');
   const reached = await send(t, third, 'GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
@@ -153,4 +160,10 @@ test('SIGTERM while the server waits for its database ends it', async (t) => {
 async function publishedKids({ issuer }: ServerProcess): Promise<string[]> {
   const response = await fetch(`${issuer}/.well-known/jwks.json`);
   return ((await response.json()) as { keys: { kid: string }[] }).keys.map(({ kid }) => kid);
+}
+
+/** Positions of one feed say nothing in another (docs/revocation-feed.md). */
+async function feedName({ issuer }: ServerProcess): Promise<string> {
+  const response = await fetch(`${issuer}/revocations`);
+  return ((await response.json()) as { id: string }).id.replace(/-\d+$/, '');
 }

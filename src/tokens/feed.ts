@@ -105,13 +105,12 @@ export function createFeed(): Feed {
 interface Entry {
   readonly id: number;
   readonly expiresAt: NumericDate;
-  /** As JSON. ASCII. */
-  readonly text: string;
+  readonly json: Buffer;
 }
 
 function render({ id, digest, epochBelow, expiresAt }: Revocation): Entry {
   const epoch = epochBelow === null ? '' : `,${epochBelow}`;
-  return { id, expiresAt, text: `["${digest}",${expiresAt}${epoch}]` };
+  return { id, expiresAt, json: Buffer.from(`["${digest}",${expiresAt}${epoch}]`) };
 }
 
 interface EntryLog {
@@ -128,6 +127,8 @@ interface EntryLog {
 /** Bytes. Doubles whenever it is full; an entry takes 38 and its epoch. */
 const firstCapacity = 4096;
 
+const comma = 0x2c;
+
 function createEntryLog(): EntryLog {
   /** Each entry with a comma after it. What was written stays as it is. */
   let bytes = Buffer.allocUnsafeSlow(firstCapacity);
@@ -140,23 +141,24 @@ function createEntryLog(): EntryLog {
 
   function* entries(): Iterable<Entry> {
     for (const [index, id] of ids.entries()) {
-      const text = bytes.toString('latin1', startOf(index), (ends[index] as number) - 1);
-      yield { id, expiresAt: expiries[index] as number, text };
+      const json = bytes.subarray(startOf(index), (ends[index] as number) - 1);
+      yield { id, expiresAt: expiries[index] as number, json };
     }
   }
 
   const log: EntryLog = {
     entries,
 
-    append({ id, expiresAt, text }) {
+    append({ id, expiresAt, json }) {
       const start = startOf(ids.length);
-      const end = start + text.length + 1;
+      const end = start + json.length + 1;
       if (end > bytes.length) {
         const larger = Buffer.allocUnsafeSlow(bytes.length * 2);
         bytes.copy(larger, 0, 0, start);
         bytes = larger;
       }
-      bytes.write(`${text},`, start, 'latin1');
+      json.copy(bytes, start);
+      bytes[end - 1] = comma;
       ids.push(id);
       expiries.push(expiresAt);
       ends.push(end);
@@ -175,9 +177,9 @@ function createEntryLog(): EntryLog {
 
     without(other) {
       const known = new Set<string>();
-      for (const { text } of other.entries()) known.add(text);
+      for (const { json } of other.entries()) known.add(json.toString());
       const added: string[] = [];
-      for (const { text } of entries()) if (!known.has(text)) added.push(text);
+      for (const { json } of entries()) if (!known.has(json.toString())) added.push(json.toString());
       return { json: Buffer.from(added.join(',')), count: added.length };
     },
 
