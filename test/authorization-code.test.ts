@@ -2,7 +2,7 @@ import { createLocalJWKSet, jwtVerify } from 'jose';
 import { type Test, test } from 'tap';
 import { createBrowser } from './support/browser.ts';
 import { createTestClock } from './support/clock.ts';
-import { get, orders, post, registerResource, startIssuer, type TestIssuer } from './support/issuer.ts';
+import { background, get, orders, post, registerResource, startIssuer, type TestIssuer } from './support/issuer.ts';
 import {
   authorizePath,
   newVerifier,
@@ -155,4 +155,31 @@ test('each step costs what it says: sign-in 3 statements, authorize with a sessi
   const form = { ...browser.hidden(), email: 'ada@example.org', password };
   const signedIn = await count(() => post(issuer, '/sign-in', form, browser.headers()));
   t.equal(signedIn, 3);
+});
+
+test('a slip in what is asked for does not use the code up', async (t) => {
+  const { issuer, app } = await start(t);
+  const { verifier, challenge } = newVerifier();
+  const path = authorizePath(app.id, challenge, { scope: 'openid orders:read' });
+  const code = (await signIn(createBrowser(issuer), path)).left?.searchParams.get('code') ?? '';
+  const slips = [{ scope: 'admin' }, { scope: 'a  b' }, { resource: 'https://other.example' }];
+  for (const slip of slips) {
+    const { status, json } = await redeem(issuer, app, code, verifier, slip);
+    t.equal(status, 400);
+    t.match(json.error, /^invalid_(scope|target)$/);
+  }
+  for (const slip of slips) {
+    t.match(await redeem(issuer, app, code, newVerifier().verifier, slip), { json: { error: 'invalid_grant' } });
+  }
+  const from = issuer.statements.length;
+  const { status, json } = await redeem(issuer, app, code, verifier, { scope: 'openid' });
+  t.equal(status, 200, 'neither those nor who has no proof has used it up');
+  t.equal(json.scope, 'openid');
+  t.equal(issuer.statements.slice(from).filter((text) => !background.test(text)).length, 2);
+  t.match(await redeem(issuer, app, code, verifier, { scope: 'admin' }), { json: { error: 'invalid_grant' } });
+  t.equal(
+    (await userinfo(issuer, json.access_token)).status,
+    401,
+    'a second use is one, whatever else is wrong with it',
+  );
 });

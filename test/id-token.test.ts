@@ -115,7 +115,7 @@ test('aud is the resource; with openid the issuer too; without a resource the is
   t.same(await audienceOf({ scope: 'openid email' }, {}, alone), issuer.issuer);
 });
 
-test('an audience that was not granted is refused, and costs the code', async (t) => {
+test('an audience that was not granted is refused', async (t) => {
   const { error } = await tokens({ resource: orders.identifier }, { resource: staff.identifier });
   t.equal(error, 'invalid_target');
 });

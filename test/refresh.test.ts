@@ -12,7 +12,15 @@ import {
   type TestIssuer,
   updateClient,
 } from './support/issuer.ts';
-import { obtainTokens, registerApp, registerUser } from './support/people.ts';
+import {
+  authorizePath,
+  newVerifier,
+  obtainTokens,
+  redeem,
+  registerApp,
+  registerUser,
+  signIn,
+} from './support/people.ts';
 
 const scope = 'openid profile orders:read orders:write';
 const grantTypes = ['authorization_code', 'refresh_token'];
@@ -152,6 +160,21 @@ test('what ends a sign-in ends its refresh tokens', async (t) => {
     await issuer.database.query(act);
     t.match(await refresh(issuer, app, json.refresh_token), { status: 400, json: { error: 'invalid_grant' } }, name);
   }
+});
+
+test('what ends a client counts as the database has it, also where an instance has not read it yet', async (t) => {
+  const { issuer, app, browser, first } = await start(t);
+  for (const act of ['disabled_at = now()', 'epoch = 1, grant_epoch = 1']) {
+    const { verifier, challenge } = newVerifier();
+    const { left } = await signIn(browser, authorizePath(app.id, challenge, { scope }));
+    const code = left?.searchParams.get('code') ?? '';
+    await issuer.database.query(`UPDATE client SET ${act}`);
+    const refused = { status: 400, json: { error: 'invalid_grant' } };
+    t.match(await refresh(issuer, app, first.refresh_token), refused, act);
+    t.match(await redeem(issuer, app, code, verifier), refused, act);
+    await issuer.database.query('UPDATE client SET disabled_at = NULL, epoch = 0, grant_epoch = 0');
+  }
+  t.equal((await refresh(issuer, app, first.refresh_token)).status, 200, 'and nothing was used up by that');
 });
 
 async function obtainTokensOf(issuer: TestIssuer, app: { id: string; basic: string }, email: string) {

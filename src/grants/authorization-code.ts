@@ -2,8 +2,8 @@ import { readCode } from '../crypto/code.ts';
 import { digestSecret } from '../crypto/handle.ts';
 import { ProtocolError } from '../protocol/error.ts';
 import { isCodeVerifier } from '../protocol/pkce.ts';
-import { type CodeProof, redeemCode, wasRedeemed } from '../store/grant.ts';
-import type { GrantType } from './grant-type.ts';
+import { type CodeProof, findCode, redeemCode, wasRedeemed } from '../store/grant.ts';
+import type { GrantRequest, GrantType } from './grant-type.ts';
 import { authorizationOf } from './redeemed.ts';
 
 const refusal = 'the code is not valid, not for this client and request, or was used before';
@@ -16,26 +16,38 @@ const refusal = 'the code is not valid, not for this client and request, or was 
 export const authorizationCode: GrantType = {
   name: 'authorization_code',
 
-  async redeem({ client, parameter, now }, { database, revoker, grantLife, refreshIdle }) {
-    const text = parameter('code');
-    if (text === undefined) throw new ProtocolError('invalid_request', 'code is missing');
-    const code = readCode(text);
-    const verifier = parameter('code_verifier');
-    if (code === undefined || (verifier !== undefined && !isCodeVerifier(verifier))) {
-      throw new ProtocolError('invalid_grant', refusal);
-    }
-    const proof: CodeProof = {
-      grantId: code.grantId,
-      codeDigest: code.digest,
-      clientId: client.id,
-      redirectUri: parameter('redirect_uri'),
-      codeChallenge: verifier === undefined ? undefined : digestSecret(verifier),
-    };
+  async redeem(request, { database, revoker, grantLife, refreshIdle }) {
+    const { client, now } = request;
+    const proof = readProof(request);
     const redeemed = await redeemCode(database, proof, now, now + grantLife(client));
     if (redeemed === undefined) {
-      if (await wasRedeemed(database, proof)) await revoker.endGrant(code.grantId, 'code replay');
+      if (await wasRedeemed(database, proof)) await revoker.endGrant(proof.grantId, 'code replay');
       throw new ProtocolError('invalid_grant', refusal);
     }
     return authorizationOf(client, redeemed, now + refreshIdle);
   },
+
+  async preview(request, { database, refreshIdle }) {
+    const { client, now } = request;
+    const found = await findCode(database, readProof(request), now);
+    return found && authorizationOf(client, found, now + refreshIdle);
+  },
 };
+
+/** Throws `invalid_request` without a code, `invalid_grant` for what cannot be one. */
+function readProof({ client, parameter }: GrantRequest): CodeProof {
+  const text = parameter('code');
+  if (text === undefined) throw new ProtocolError('invalid_request', 'code is missing');
+  const code = readCode(text);
+  const verifier = parameter('code_verifier');
+  if (code === undefined || (verifier !== undefined && !isCodeVerifier(verifier))) {
+    throw new ProtocolError('invalid_grant', refusal);
+  }
+  return {
+    grantId: code.grantId,
+    codeDigest: code.digest,
+    clientId: client.id,
+    redirectUri: parameter('redirect_uri'),
+    codeChallenge: verifier === undefined ? undefined : digestSecret(verifier),
+  };
+}

@@ -110,6 +110,9 @@ const backed = `g.revoked_at IS NULL
                 AND u.id = g.user_id AND u.disabled_at IS NULL AND g.user_epoch >= u.grant_epoch
                 AND c.id = g.client_id AND c.disabled_at IS NULL AND g.client_epoch >= c.grant_epoch`;
 
+/** Whether a code is still good, and shown by who may. */
+const redeemable = `${proven} AND ${backed} AND g.generation = 0 AND g.expires_at > $6`;
+
 /**
  * The gate of the authorization code: generation 0 becomes 1, for one caller. One conditional UPDATE, which also asks
  * whether user and client still stand behind the grant; undefined where any of it does not hold, and nothing is changed.
@@ -123,9 +126,22 @@ export async function redeemCode(
   const [row] = await database.query<RedeemedRow>(
     `UPDATE "grant" g SET generation = 1, rotated_at = now(), expires_at = $7
        FROM "user" u, client c
-      WHERE ${proven} AND ${backed} AND g.generation = 0 AND g.expires_at > $6
+      WHERE ${redeemable}
      RETURNING ${redeemedColumns}`,
     [...proofValues(proof), toDate(now), toDate(expiresAt)],
+  );
+  return row && toRedeemed(row);
+}
+
+/** What `redeemCode` would redeem. Changes nothing. */
+export async function findCode(
+  database: Database,
+  proof: CodeProof,
+  now: NumericDate,
+): Promise<RedeemedGrant | undefined> {
+  const [row] = await database.query<RedeemedRow>(
+    `SELECT ${redeemedColumns} FROM "grant" g, "user" u, client c WHERE ${redeemable}`,
+    [...proofValues(proof), toDate(now)],
   );
   return row && toRedeemed(row);
 }
