@@ -20,15 +20,15 @@ export interface BenchBrowser {
 
 /** A browser in which a person signs in to an app. `issuer` as the issuer calls itself. */
 export function createBrowser(issuer: string, app: BenchApp, { email, password }: Person): BenchBrowser {
-  let browserCookie = '';
-  let sessionCookie = '';
+  let pageCookies = '';
+  let cookies = '';
   let fields = {};
   return {
     openPage: {
       status: 200,
       request: () => requestBytes('GET', authorizePath(app), {}),
       take(answer) {
-        browserCookie = found(/\r\nset-cookie: ([^;]+)/i, answer);
+        pageCookies = cookiesIn(answer);
         const hidden = answer.matchAll(/<input type="hidden" name="([^"]+)" value="([^"]*)">/g);
         fields = Object.fromEntries([...hidden].map(([, name, value]) => [name, value]));
       },
@@ -38,13 +38,13 @@ export function createBrowser(issuer: string, app: BenchApp, { email, password }
       request() {
         const body = new URLSearchParams({ ...fields, email, password }).toString();
         const { origin } = new URL(issuer);
-        return requestBytes('POST', '/sign-in', { ...form, origin, cookie: browserCookie }, body);
+        return requestBytes('POST', '/sign-in', { ...form, origin, cookie: pageCookies }, body);
       },
       take(answer) {
-        sessionCookie = found(/\r\nset-cookie: ([^;]+)/i, answer);
+        cookies = `${pageCookies}; ${cookiesIn(answer)}`;
       },
     },
-    cookies: () => `${browserCookie}; ${sessionCookie}`,
+    cookies: () => cookies,
   };
 }
 
@@ -109,6 +109,10 @@ function authorizePath({ id, redirectUri, scope }: BenchApp): string {
     code_challenge_method: 'S256',
   };
   return `/authorize?${new URLSearchParams(parameters)}`;
+}
+
+function cookiesIn(answer: string): string {
+  return [...answer.matchAll(/\r\nset-cookie: ([^;]+)/gi)].map(([, cookie]) => cookie).join('; ');
 }
 
 function refreshTokenIn(answer: string): string {
