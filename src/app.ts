@@ -44,6 +44,7 @@ import { createSessions } from './login/sessions.ts';
 import { createReplica } from './replica.ts';
 import { openDatabase } from './store/database.ts';
 import type { DatabaseAddress } from './store/database-errors.ts';
+import { createRefreshGate } from './store/refresh-gate.ts';
 import { createRegistry } from './store/registry.ts';
 import { findUser } from './store/user.ts';
 import { createFeed } from './tokens/feed.ts';
@@ -156,13 +157,15 @@ export async function createApp(options: AppOptions): Promise<App> {
   const tail = () => replica.longestTokenTtl() + pollInterval + 2 * clockSkew;
   const revoker = createRevoker({ database, now, longestLife: tail, onVoid: denylist.add });
   const reader = createTokenReader({ issuer: config.issuer, keys: keyring.rows, denylist, now });
+  const refreshIdle = config.refreshTokenTtl / 2;
   const grantServices: GrantServices = {
     database,
     revoker,
     reader,
+    refreshGate: createRefreshGate({ database, idle: refreshIdle, now }),
     // Without refresh tokens a grant need only be remembered while what it gave may be alive.
     grantLife: ({ grantTypes }) => (grantTypes.includes('refresh_token') ? config.refreshTokenTtl : tail()),
-    refreshIdle: config.refreshTokenTtl / 2,
+    refreshIdle,
     refreshGrace: config.refreshGrace,
   };
   const sessions = createSessions(database);

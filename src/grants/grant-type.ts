@@ -1,6 +1,7 @@
 import type { Client } from '../protocol/client.ts';
 import type { NumericDate, Seconds } from '../protocol/time.ts';
 import type { Database } from '../store/database.ts';
+import type { RefreshGate } from '../store/refresh-gate.ts';
 import type { Authorization } from '../tokens/authorization.ts';
 import type { Revoker } from '../tokens/revocation.ts';
 import type { TokenReader } from '../tokens/verification.ts';
@@ -21,6 +22,7 @@ export interface GrantServices {
   readonly database: Database;
   readonly revoker: Revoker;
   readonly reader: TokenReader;
+  readonly refreshGate: RefreshGate;
   /** How long a grant lives after its code is redeemed. */
   grantLife(client: Client): Seconds;
   /** How long a grant lives without being refreshed. */

@@ -1,7 +1,7 @@
 import type { Client } from '../protocol/client.ts';
 import { ProtocolError } from '../protocol/error.ts';
 import type { RedeemedGrant } from '../protocol/grant.ts';
-import { findGrant, type RefreshProof, redeemRefreshToken } from '../store/grant.ts';
+import { findGrant, type RefreshProof } from '../store/grant.ts';
 import type { Authorization } from '../tokens/authorization.ts';
 import type { GrantRequest, GrantServices, GrantType } from './grant-type.ts';
 import { authorizationOf } from './redeemed.ts';
@@ -15,10 +15,8 @@ export const refreshToken: GrantType = {
   name: 'refresh_token',
 
   async redeem(request, services) {
-    const { database, refreshIdle } = services;
     const proof = await readProof(request, services);
-    const redeemed =
-      (await redeemRefreshToken(database, proof, request.now, refreshIdle)) ?? (await repeat(proof, request, services));
+    const redeemed = (await services.refreshGate.redeem(proof)) ?? (await repeat(proof, request, services));
     return toAuthorization(request, redeemed, services);
   },
 

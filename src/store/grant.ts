@@ -80,7 +80,7 @@ async function insert(database: Database, grant: Grant, beginning: Beginning, no
  * By name, as everywhere here: a statement that is prepared fails for good when a later version adds a column to what
  * it answers.
  */
-const redeemedColumns = `g.id, g.user_id, g.client_id, g.session_id, g.sid, g.scope, g.resources, g.auth_time, g.amr,
+export const redeemedColumns = `g.id, g.user_id, g.client_id, g.session_id, g.sid, g.scope, g.resources, g.auth_time, g.amr,
   g.user_epoch, g.client_epoch, g.nonce, g.generation, g.expires_at, u.epoch, u.roles`;
 
 /** What a client shows with a code. */
@@ -162,34 +162,10 @@ export interface RefreshProof {
   readonly rotates: boolean;
 }
 
-/** Whether it is that client's, and session and time still stand behind it too. */
-const standing = `g.client_id = $2 AND g.expires_at > $3 AND ${backed}
-                  AND (g.session_id IS NULL
-                       OR EXISTS (SELECT 1 FROM session s WHERE s.id = g.session_id AND s.expires_at > $3))`;
-
-/**
- * The gate of the refresh token: its generation becomes the next, for one caller. One conditional UPDATE, which touches no
- * indexed column. A generation ahead of the row, which only we can have signed, was lost by a failover: the row moves
- * on. Undefined where any of it does not hold, or nobody has used the grant for `idle` seconds by the database's clock;
- * nothing is changed then.
- */
-export async function redeemRefreshToken(
-  database: Database,
-  proof: RefreshProof,
-  now: NumericDate,
-  idle: Seconds,
-): Promise<RedeemedGrant | undefined> {
-  const { grantId, clientId, generation, rotates } = proof;
-  const [row] = await database.query<RedeemedRow>(
-    `UPDATE "grant" g SET generation = $4 + $5, rotated_at = now()
-       FROM "user" u, client c
-      WHERE g.id = $1 AND ${standing} AND g.generation BETWEEN 1 AND $4
-        AND g.rotated_at > now() - make_interval(secs => $6)
-     RETURNING ${redeemedColumns}`,
-    [grantId, clientId, toDate(now), generation, rotates ? 1 : 0, idle],
-  );
-  return row && toRedeemed(row);
-}
+/** Whether session and time, $1, stand behind it too. */
+export const standing = `g.expires_at > $1 AND ${backed}
+                         AND (g.session_id IS NULL
+                              OR EXISTS (SELECT 1 FROM session s WHERE s.id = g.session_id AND s.expires_at > $1))`;
 
 /** A grant as it stands. */
 export interface StandingGrant extends RedeemedGrant {
@@ -206,8 +182,8 @@ export async function findGrant(
 ): Promise<StandingGrant | undefined> {
   const [row] = await database.query<RedeemedRow & { recent: boolean }>(
     `SELECT ${redeemedColumns}, coalesce(g.rotated_at > now() - make_interval(secs => $4), false) AS recent
-       FROM "grant" g, "user" u, client c WHERE g.id = $1 AND ${standing}`,
-    [grantId, clientId, toDate(now), grace],
+       FROM "grant" g, "user" u, client c WHERE g.id = $2 AND g.client_id = $3 AND ${standing}`,
+    [toDate(now), grantId, clientId, grace],
   );
   return row && { ...toRedeemed(row), recent: row.recent };
 }
@@ -231,14 +207,14 @@ export async function countGrantsRedeemed(
   return row?.count ?? 0;
 }
 
-interface RedeemedRow extends GrantRow {
+export interface RedeemedRow extends GrantRow {
   generation: number;
   expires_at: Date;
   epoch: number;
   roles: string[];
 }
 
-function toRedeemed(row: RedeemedRow): RedeemedGrant {
+export function toRedeemed(row: RedeemedRow): RedeemedGrant {
   return {
     grant: fromRow(row),
     generation: row.generation,

@@ -1,0 +1,88 @@
+/** The gate of the refresh token: what one turn of the event loop brings goes through it by one statement. */
+import type { RedeemedGrant } from '../protocol/grant.ts';
+import type { NumericDate, Seconds } from '../protocol/time.ts';
+import type { Database } from './database.ts';
+import { type RedeemedRow, type RefreshProof, redeemedColumns, standing, toRedeemed } from './grant.ts';
+import { toDate } from './instant.ts';
+
+export interface RefreshGate {
+  /**
+   * The grant's generation becomes the next, for one caller. A generation ahead of the row, which only we can have signed,
+   * was lost by a failover: the row moves on. Undefined where the grant does not stand, has moved on, or was not used for
+   * `idle` seconds by the database's clock; nothing is changed then.
+   */
+  redeem(proof: RefreshProof): Promise<RedeemedGrant | undefined>;
+}
+
+export interface RefreshGateOptions {
+  readonly database: Database;
+  readonly idle: Seconds;
+  now(): NumericDate;
+}
+
+interface Item {
+  readonly proof: RefreshProof;
+  readonly resolve: (redeemed: RedeemedGrant | undefined) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** So many share a statement at the most: it holds their rows until it is over. */
+const batchSize = 64;
+
+export function createRefreshGate({ database, idle, now }: RefreshGateOptions): RefreshGate {
+  /** Those of this turn, each grant once. */
+  let line = new Map<string, Item>();
+
+  function flush(): void {
+    // Rows are taken in one order, so that two statements do not wait for each other.
+    const items = [...line.values()].sort((one, other) => (one.proof.grantId < other.proof.grantId ? -1 : 1));
+    line = new Map();
+    while (items.length > 0) void redeemTogether(items.splice(0, batchSize));
+  }
+
+  /** An error is one item's, or the database's: each asks alone then, once. */
+  async function redeemTogether(items: readonly Item[]): Promise<void> {
+    try {
+      const redeemed = await redeemAll(items.map(({ proof }) => proof));
+      for (const { proof, resolve } of items) resolve(redeemed.get(proof.grantId));
+    } catch (error) {
+      if (items.length === 1) items[0]?.reject(error);
+      else for (const item of items) void redeemTogether([item]);
+    }
+  }
+
+  /** One conditional UPDATE, which touches no indexed column. Whose grant does not redeem is not in the answer. */
+  async function redeemAll(proofs: readonly RefreshProof[]): Promise<Map<string, RedeemedGrant>> {
+    const rows = await database.query<RedeemedRow>(
+      `UPDATE "grant" g SET generation = i.generation + i.step, rotated_at = now()
+         FROM unnest($2::text[], $3::text[], $4::int[], $5::int[]) AS i (grant_id, client_id, generation, step),
+              "user" u, client c
+        WHERE g.id = i.grant_id AND g.client_id = i.client_id AND ${standing}
+          AND g.generation BETWEEN 1 AND i.generation AND g.rotated_at > now() - make_interval(secs => $6)
+       RETURNING ${redeemedColumns}`,
+      [
+        toDate(now()),
+        proofs.map(({ grantId }) => grantId),
+        proofs.map(({ clientId }) => clientId),
+        proofs.map(({ generation }) => generation),
+        proofs.map(({ rotates }) => (rotates ? 1 : 0)),
+        idle,
+      ],
+    );
+    return new Map(rows.map((row) => [row.id, toRedeemed(row)]));
+  }
+
+  return {
+    redeem(proof) {
+      return new Promise((resolve, reject) => {
+        const item = { proof, resolve, reject };
+        if (line.has(proof.grantId)) {
+          void redeemTogether([item]);
+          return;
+        }
+        if (line.size === 0) setImmediate(flush);
+        line.set(proof.grantId, item);
+      });
+    },
+  };
+}
