@@ -111,7 +111,12 @@ test('what needs the database answers 503 meanwhile, and goes on afterwards from
   t.match(html, new RegExp(`value="${email}"`), 'the form stays, with all but the password');
   const bearer = { authorization: `Bearer ${tokens.access_token}` };
   const refresh = { grant_type: 'refresh_token', refresh_token: String(tokens.refresh_token) };
+  const asClient = (path: string, token: unknown) =>
+    post(issuer, path, { token: String(token) }, { authorization: app.basic });
   const answers = {
+    'revoke a token': await asClient('/revoke', tokens.access_token),
+    'revoke a grant': await asClient('/revoke', tokens.refresh_token),
+    'introspect a refresh token': await asClient('/introspect', tokens.refresh_token),
     code: await redeem(issuer, app, code, verifier),
     refresh: await post(issuer, '/token', refresh, { authorization: app.basic }),
     userinfo: await post(issuer, '/userinfo', {}, bearer),
@@ -119,6 +124,8 @@ test('what needs the database answers 503 meanwhile, and goes on afterwards from
   for (const [name, { status, json, headers }] of Object.entries(answers)) {
     t.same([status, json.error, headers['retry-after']], [503, 'temporarily_unavailable', '5'], name);
   }
+  const isActive = async () => (await asClient('/introspect', tokens.access_token)).json.active;
+  t.equal(await isActive(), true, 'an access token is introspected from memory, and nobody said that it was revoked');
 
   await proxy.mend();
   t.equal(outcomeOf(await stranger.submit({ email, password })), 'code', 'by the form that stayed');
@@ -126,6 +133,7 @@ test('what needs the database answers 503 meanwhile, and goes on afterwards from
   t.equal(outcomeOf(await asked.submit({ decision: 'allow' })), 'code');
   t.equal((await redeem(issuer, app, code, verifier)).status, 200, 'the code was not used up');
   t.equal((await post(issuer, '/token', refresh, { authorization: app.basic })).status, 200, 'nor the refresh token');
+  t.same([(await asClient('/revoke', tokens.access_token)).status, await isActive()], [200, false]);
   t.same(
     issuer.log.filter(({ msg }) => msg === 'request failed'),
     [],

@@ -112,7 +112,7 @@ interface Void {
 
 export function createRevoker({ database, now, longestLife, onVoid }: RevokerOptions): Revoker {
   /** Runs an act in a transaction of its own: what it voids is in force here when it answers. */
-  async function act<T>(work: (act: Act) => Promise<T>): Promise<T> {
+  async function perform<T>(work: (act: Act) => Promise<T>): Promise<T> {
     const entries: RevocationEntry[] = [];
     const result = await changing(database, (tx, changed) => work({ tx, changed, entries }));
     onVoid?.(entries);
@@ -162,7 +162,7 @@ export function createRevoker({ database, now, longestLife, onVoid }: RevokerOpt
 
   return {
     revokeToken: ({ jti, exp, clientId }, reason) =>
-      act(async (act) => {
+      perform(async (act) => {
         const found = await readTokenRevocations(act.tx, revocationDigest('jti', jti), clientId, now());
         if (found.there) return false;
         if (found.live >= mostTokenRevocations) {
@@ -178,13 +178,13 @@ export function createRevoker({ database, now, longestLife, onVoid }: RevokerOpt
       }),
 
     endGrant: (grantId, reason) =>
-      act(async (act) => {
+      perform(async (act) => {
         const ended = await endGrants(act, { id: grantId }, reason);
         return ended.length > 0;
       }),
 
     endSession: (sessionId, reason, userId) =>
-      act(async (act) => {
+      perform(async (act) => {
         const removed = await removeSession(act.tx, sessionId, userId);
         const which = { sessionId, ...(userId !== undefined && { userId }) };
         const grants = await endGrants(act, which, reason);
@@ -192,13 +192,13 @@ export function createRevoker({ database, now, longestLife, onVoid }: RevokerOpt
       }),
 
     withdrawConsent: (userId, clientId, reason) =>
-      act(async (act) => {
+      perform(async (act) => {
         await removeConsent(act.tx, userId, clientId);
         return endGrants(act, { userId, clientId }, reason);
       }),
 
     changeUser: (userId, decide, reason) =>
-      act(async (act) => {
+      perform(async (act) => {
         const result = await updateUser(act.tx, userId, decide);
         if (result === undefined) return undefined;
         const { before, after } = result;
@@ -210,7 +210,7 @@ export function createRevoker({ database, now, longestLife, onVoid }: RevokerOpt
       }),
 
     deleteUser: (userId, reason) =>
-      act(async (act) => {
+      perform(async (act) => {
         const clientIds = await clientsOfUser(act.tx, userId, 0, now());
         const deleted = await deleteUser(act.tx, userId);
         if (deleted === undefined) return undefined;
@@ -220,7 +220,7 @@ export function createRevoker({ database, now, longestLife, onVoid }: RevokerOpt
       }),
 
     changeClient: (clientId, decide, reason) =>
-      act(async (act) => {
+      perform(async (act) => {
         const result = await changeClient(act.tx, act.changed, clientId, decide);
         if (result === undefined) return undefined;
         const { before, after } = result;
