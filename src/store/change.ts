@@ -27,9 +27,15 @@ export const changeChannel = 'keyturn_change';
 const lockSpace = 0x6b74; // 'kt'
 export const locks = { changeLog: 1, signingKeys: 2 } as const;
 
+/** The locks that a transaction holds: to take one again would only cost a round trip. */
+const held = new WeakMap<Transaction, Set<number>>();
+
 /** Takes an advisory lock that is held until the transaction ends. */
 export async function takeLock(tx: Transaction, lock: number): Promise<void> {
+  const those = held.get(tx) ?? new Set();
+  if (those.has(lock)) return;
   await tx.$executeRaw`SELECT pg_advisory_xact_lock(${lockSpace}::int4, ${lock}::int4)`;
+  held.set(tx, those.add(lock));
 }
 
 /** The database's clock as it is now, not as it was when the transaction began to wait for a lock. */
