@@ -23,9 +23,9 @@ export function startMessage(facts: StartFacts): string {
     return at.family === 'IPv6' ? `http://[${at.address}]:${at.port}` : `http://${at.address}:${at.port}`;
   });
   const published = keyring.published();
-  const signing = [...algorithms.keys()].map((alg) => {
+  const signing = [...algorithms.keys()].flatMap((alg) => {
     const ofAlg = published.filter((key) => key.alg === alg);
-    return `${alg} (${ofAlg.length} published)`;
+    return ofAlg.length > 0 ? [`${alg} (${ofAlg.length} published)`] : [];
   });
   const database =
     embedded === undefined

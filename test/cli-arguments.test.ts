@@ -121,7 +121,7 @@ test('a resource service that cannot be one is refused', (t) =>
       [...add, 'https://new.example', ...Array.from({ length: 101 }, (_, i) => ['--scope', `s${i}`]).flat()],
       '100 at most',
     ],
-    [[...add, 'https://new.example', '--alg', 'none'], 'Allowed: ES256, RS256.'],
+    [[...add, 'https://new.example', '--alg', 'none'], 'Allowed: ES256, RS256, PS256, Ed25519'],
     [[...add, 'https://new.example', '--alg', 'ES256', '--alg', 'RS256'], 'Another value is given for it too.'],
     [[...add, 'https://new.example', '--access-ttl', '-1'], 'whole number of seconds from 10 to 86400'],
     [['resource', 'update', orders], 'nothing to change'],
@@ -169,7 +169,7 @@ test('a change to a client that is not there, or that would break it, is refused
 
 test('keys and tokens that are none are refused', (t) =>
   refused(t, [
-    [['keys', 'rotate', '--alg', 'EdDSA'], 'Allowed: ES256, RS256.'],
+    [['keys', 'rotate', '--alg', 'EdDSA'], 'Allowed: ES256, RS256, PS256, Ed25519'],
     [['keys', 'rotate', '--now=true'], "unknown option '--now=true'"],
     [['keys', 'revoke'], "missing required argument 'kid'"],
     [['keys', 'revoke', 'unknown'], 'there is no key of that kid'],

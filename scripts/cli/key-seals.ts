@@ -1,4 +1,4 @@
-/** What an administrator does about key-encryption keys: `keys rewrap` and `keys give-up`. */
+/** Commands that need the key-encryption keys: `keys rewrap`, `keys give-up` and `keys add-algorithm`. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
@@ -9,14 +9,15 @@ import {
   readKeyEncryptionKeys,
 } from '../../src/keys/key-encryption-keys.ts';
 import { pollInterval } from '../../src/keys/lifecycle.ts';
+import { addAlgorithm } from '../../src/keys/new-key.ts';
 import { giveUp, reseal } from '../../src/keys/rewrap.ts';
 import { listSealedRows, rowsInWords } from '../../src/keys/sealed-rows.ts';
 import { listLiveInstances } from '../../src/store/instance.ts';
 import { callForKeyEncryptionKeys, nameSealingKey, readIssuerState } from '../../src/store/issuer.ts';
-import { once } from './arguments.ts';
+import { algArgument, once } from './arguments.ts';
 import { type Context, withDatabase } from './context.ts';
 import { Failure, mistake } from './failure.ts';
-import { print } from './output.ts';
+import { print, when } from './output.ts';
 
 interface RewrapOptions {
   new?: true;
@@ -37,6 +38,15 @@ export function addSealCommands(keys: Command): void {
     .action(async (options: RewrapOptions) => {
       if (options.new && options.to !== undefined) throw mistake('--new and --to exclude each other');
       await withDatabase((context) => explained(() => rewrap(context, options)));
+    });
+
+  keys
+    .command('add-algorithm')
+    .description('have keys of another algorithm too, for resource services to choose')
+    .argument('<alg>', 'such as PS256', algArgument)
+    .option('--json', 'print JSON')
+    .action(async (alg: string, options: { json?: true }) => {
+      await withDatabase((context) => explained(() => addAlgorithmByHand(context, alg, options)));
     });
 
   keys
@@ -84,6 +94,24 @@ async function rewrap({ database, config }: Context, options: RewrapOptions): Pr
     [
       `${target} seals; ${moved} rows were moved to it, and nothing is left under another.`,
       ...others.map((id) => `${id} is needed for backups of the database made before now, and for nothing else.`),
+    ].join('\n'),
+  );
+}
+
+async function addAlgorithmByHand(
+  { database, config, schedule, now }: Context,
+  alg: string,
+  { json }: { json?: true },
+) {
+  if ((await readIssuerState(database)).sealingKey === null) {
+    throw new Failure(1, 'no server has started on this database yet: start it first');
+  }
+  const signsFrom = await addAlgorithm(database, await readKeyEncryptionKeys(config.keysDir), alg, schedule);
+  if (signsFrom === undefined) throw mistake(`${alg} has keys already: see keyturn keys list`);
+  print(json, { alg, signs_from: signsFrom }, () =>
+    [
+      `The first ${alg} key is published, and signs from ${when(signsFrom, now)}, when every cache must know it.`,
+      `Then: keyturn resource update <audience-uri> --alg ${alg}`,
     ].join('\n'),
   );
 }

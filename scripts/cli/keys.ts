@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { algorithms } from '../../src/crypto/algorithms.ts';
 import { rotateByHand } from '../../src/keys/administration.ts';
 import { stopsSigningAt } from '../../src/keys/lifecycle.ts';
 import type { NumericDate } from '../../src/protocol/time.ts';
@@ -48,10 +47,10 @@ export function addKeyCommands(program: Command): void {
     .option('--dry-run', 'say what would happen and do nothing')
     .option('--json', 'print JSON')
     .action(async (options: KeyOptions) => {
-      const algs = options.alg === undefined ? [...algorithms.keys()] : [options.alg];
+      const algs = options.alg === undefined ? {} : { algs: [options.alg] };
       const [immediately, dryRun] = [options.now === true, options.dryRun === true];
       await withDatabase(async ({ database, schedule }) => {
-        const outcomes = await rotateByHand(database, { algs, immediately, dryRun, schedule });
+        const outcomes = await rotateByHand(database, { ...algs, immediately, dryRun, schedule });
         print(options.json, outcomes.map(rotationDocument), () =>
           outcomes.map((outcome) => rotationInWords(outcome, options, schedule)).join('\n\n'),
         );

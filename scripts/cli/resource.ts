@@ -1,10 +1,13 @@
 import type { Command } from 'commander';
+import { algorithm, defaultAlg } from '../../src/crypto/algorithms.ts';
+import { signerOf, standbyOf } from '../../src/keys/lifecycle.ts';
 import type { Resource } from '../../src/protocol/client.ts';
 import { addResource, listResources, updateResource } from '../../src/store/resource.ts';
+import { listSigningKeys } from '../../src/store/signing-key.ts';
 import { algArgument, audienceArgument, describedScopeArgument, each, once, secondsArgument } from './arguments.ts';
-import { withDatabase } from './context.ts';
-import { mistake } from './failure.ts';
-import { durationInWords, facts, print, table } from './output.ts';
+import { type Context, withDatabase } from './context.ts';
+import { Failure, mistake } from './failure.ts';
+import { durationInWords, facts, print, table, when } from './output.ts';
 
 interface ResourceOptions {
   scope?: [string, string][];
@@ -25,10 +28,12 @@ export function addResourceCommands(program: Command): void {
       const added: Resource = {
         identifier,
         scopes: Object.fromEntries(options.scope ?? []),
-        alg: options.alg ?? 'ES256',
+        alg: options.alg ?? defaultAlg,
         accessTtl: options.accessTtl ?? null,
       };
-      await withDatabase(async ({ database }) => {
+      await withDatabase(async (context) => {
+        const { database } = context;
+        await requireSigner(context, added.alg);
         if (!(await addResource(database, added))) {
           throw mistake(`${identifier} is there already: change it with keyturn resource update`);
         }
@@ -61,10 +66,26 @@ export function addResourceCommands(program: Command): void {
         ...(accessTtl !== undefined && { accessTtl }),
       };
       if (Object.keys(values).length === 0) throw mistake('nothing to change: give --scope, --alg or --access-ttl');
-      const updated = await withDatabase(({ database }) => updateResource(database, identifier, values));
+      const updated = await withDatabase(async (context) => {
+        if (alg !== undefined) await requireSigner(context, alg);
+        return updateResource(context.database, identifier, values);
+      });
       if (updated === undefined) throw mistake(`there is no resource service ${identifier}`);
       show({ ...(json && { json }) }, updated);
     });
+}
+
+/** No token is to be refused since caches do not know the first key of an algorithm, or because there is none. */
+async function requireSigner({ database, now }: Context, alg: string): Promise<void> {
+  if (algorithm(alg).always) return;
+  const ofAlg = (await listSigningKeys(database)).filter((key) => key.alg === alg);
+  if (signerOf(ofAlg, now) !== undefined) return;
+  const first = standbyOf(ofAlg, now);
+  if (first === undefined) throw mistake(`${alg} has no keys yet: keyturn keys add-algorithm ${alg}`);
+  throw new Failure(
+    1,
+    `no ${alg} key signs yet: the first one does from ${when(first.signsFrom, now)}; try again then`,
+  );
 }
 
 function withOptions(command: Command): Command {

@@ -1,4 +1,5 @@
 /** What an administrator does to keys by hand, through the same lock and by the same plan as the rotator. */
+import { algorithmsInUse } from '../crypto/algorithms.ts';
 import type { SigningKey } from '../protocol/signing-key.ts';
 import type { NumericDate } from '../protocol/time.ts';
 import { databaseNow } from '../store/change.ts';
@@ -21,7 +22,8 @@ export interface RotationOutcome {
 }
 
 export interface RotationOptions {
-  readonly algs: readonly string[];
+  /** Those that are in use where this is left out. */
+  readonly algs?: readonly string[];
   /** Start the published standby at once, whatever caches may hold. */
   readonly immediately: boolean;
   /** Only say what would happen. */
@@ -33,11 +35,11 @@ export interface RotationOptions {
 
 /** Brings the standby's turn forward, per algorithm. What a dry run answers is what would be done at that moment. */
 export async function rotateByHand(database: Database, options: RotationOptions): Promise<RotationOutcome[]> {
-  const { algs, immediately, dryRun, schedule } = options;
+  const { immediately, dryRun, schedule } = options;
   return changeSigningKeys(database, async (keys, write, tx) => {
     const decidedAt = options.now ?? (await databaseNow(tx));
     const outcomes: RotationOutcome[] = [];
-    for (const alg of algs) {
+    for (const alg of options.algs ?? algorithmsInUse(keys)) {
       const ofAlg = keys.filter((key) => key.alg === alg);
       const step = rotationStep(ofAlg, decidedAt, schedule, immediately);
       if (step?.act === 'promote' && !dryRun) await write.setSignsFrom(step.kid, step.signsFrom);

@@ -13,7 +13,7 @@ export type KeyRow = Pick<SigningKey, 'kid' | 'alg' | 'createdAt' | 'signsFrom' 
 
 /** The times by which keys turn, all in seconds. */
 export interface Schedule {
-  /** How long a key signs. */
+  /** How long a key signs, at least. */
   readonly signFor: Seconds;
   /** How long a key is published before it signs: as long as any cache may hold a JWKS without it. */
   readonly lead: Seconds;
@@ -33,8 +33,12 @@ export const clockSkew: Seconds = 5;
 /** How often instances read the change log. */
 export const pollInterval: Seconds = 1;
 
+/** How many keys that no longer sign are published at most: with the standby and the signer that makes four. */
+const mostRetired = 2;
+
 /**
- * The schedule that follows from the few numbers an operator may set.
+ * The schedule that follows from the few numbers an operator may set. Keys sign for longer than was asked where more of
+ * them would have to be published than verifiers should have to carry.
  * `lead` counts two caches: a shared one in front of a verifier's own, each as old as `jwksMaxAge` allows.
  * `keepPublished` counts the skew three times: a key promoted in a hurry has a `signsFrom` that lies one skew back, by a
  * clock that may be one skew behind that of who withdraws the key before it; and that key's last token may be dated by
@@ -48,7 +52,7 @@ export function scheduleOf(times: {
 }): Schedule {
   const keepPublished = times.longestTokenTtl + pollInterval + 3 * clockSkew;
   return {
-    signFor: times.signFor,
+    signFor: Math.max(times.signFor, Math.ceil((keepPublished + clockSkew) / mostRetired)),
     lead: 2 * times.jwksMaxAge + pollInterval + clockSkew,
     keepPublished,
     keepRow: times.longestGrant + keepPublished,
@@ -62,7 +66,12 @@ export type Phase = 'standby' | 'signing' | 'retired' | 'withdrawn' | 'revoked';
 /** One change to the rows of one algorithm, and why. */
 export type KeyStep =
   | { readonly act: 'create'; readonly alg: string; readonly signsFrom: NumericDate; readonly reason: string }
-  | { readonly act: 'promote'; readonly kid: string; readonly signsFrom: NumericDate; readonly reason: string }
+  | {
+      readonly act: 'promote' | 'postpone';
+      readonly kid: string;
+      readonly signsFrom: NumericDate;
+      readonly reason: string;
+    }
   | { readonly act: 'erase'; readonly kid: string; readonly reason: string }
   | { readonly act: 'forget'; readonly kid: string; readonly reason: string };
 
@@ -110,10 +119,26 @@ export function phaseOf(key: KeyRow, keys: readonly KeyRow[], now: NumericDate, 
   return now < stopped + schedule.keepPublished ? 'retired' : 'withdrawn';
 }
 
-/** The keys that the JWKS shows: standby, signer, and those of which a token may still be alive. Oldest first. */
+/**
+ * The keys that the JWKS shows: standby, signer, and those of which a token may still be alive. Oldest first. Of these
+ * there are no more than two, as none takes its turn before `roomFrom`; it seems otherwise only where tokens were given
+ * a longer life than they had when older keys signed.
+ */
 export function publishedAt<K extends KeyRow>(keys: readonly K[], now: NumericDate, schedule: Schedule): K[] {
-  const shown: Phase[] = ['standby', 'signing', 'retired'];
-  return succession(keys).filter((key) => shown.includes(phaseOf(key, keys, now, schedule)));
+  const phases = succession(keys).map((key) => ({ key, phase: phaseOf(key, keys, now, schedule) }));
+  const retired = phases.filter(({ phase }) => phase === 'retired').slice(-mostRetired);
+  return phases
+    .filter(({ key, phase }) => phase === 'standby' || phase === 'signing' || retired.some((one) => one.key === key))
+    .map(({ key }) => key);
+}
+
+/** From when one key more may retire, so that the JWKS stays small without losing a key whose tokens may be alive. */
+function roomFrom(keys: readonly KeyRow[], now: NumericDate, schedule: Schedule): NumericDate {
+  const retired = succession(keys).filter((key) => phaseOf(key, keys, now, schedule) === 'retired');
+  const first = retired.at(-mostRetired);
+  const stopped = retired.length < mostRetired || first === undefined ? null : stopsSigningAt(first, keys);
+  // A skew more, since by a slower clock the next standby is published already while the one before is yet to start.
+  return stopped === null ? 0 : stopped + schedule.keepPublished + schedule.skew;
 }
 
 /** The next instant at which `signerOf` or `publishedAt` answers differently though no row changes. */
@@ -158,6 +183,7 @@ export function afterStep(keys: readonly KeyRow[], step: KeyStep, kid: string, n
       return [...keys, { kid, alg, createdAt: now, signsFrom, revokedAt: null, sealedPrivateJwk: '' }];
     }
     case 'promote':
+    case 'postpone':
       return changed({ signsFrom: step.signsFrom });
     case 'erase':
       return changed({ sealedPrivateJwk: null });
@@ -171,15 +197,31 @@ function successorDue(alg: string, keys: readonly KeyRow[], now: NumericDate, sc
   const standby = standbyOf(keys, now);
   // A key whose private half was given up stays in its place, published, until another one has taken it.
   if (signer !== undefined && signer.sealedPrivateJwk !== null) {
-    if (standby !== undefined) return [];
-    const signsFrom = Math.max(now + schedule.lead, signer.signsFrom + schedule.signFor);
+    if (standby !== undefined) return postponementDue(standby, keys, now, schedule);
+    const room = roomFrom(keys, now, schedule);
+    const signsFrom = Math.max(now + schedule.lead, signer.signsFrom + schedule.signFor, room);
     return [{ act: 'create', alg, signsFrom, reason: 'no standby is published' }];
   }
+  const neverSigned = keys.every((key) => key.signsFrom > now && key.revokedAt === null);
+  // The first key of an algorithm that was added: nothing waits for it, so it is published for as long as any other.
+  if (standby !== undefined && neverSigned) return [];
   const signsFrom = atOnce(keys, now, schedule);
   if (standby === undefined)
     return [{ act: 'create', alg, signsFrom, reason: 'no key signs, and there is no standby' }];
   if (standby.signsFrom <= signsFrom) return [];
   return [{ act: 'promote', kid: standby.kid, signsFrom, reason: 'no key signs' }];
+}
+
+/**
+ * A standby starts later than it was to where caches live longer by now than when it was made, or tokens do. Not where
+ * it is about to start: somebody may have seen it start.
+ */
+function postponementDue(standby: KeyRow, keys: readonly KeyRow[], now: NumericDate, schedule: Schedule): KeyStep[] {
+  const earliest = Math.max(standby.createdAt + schedule.lead, roomFrom(keys, now, schedule));
+  const mayStart = standby.signsFrom - schedule.skew - schedule.poll;
+  if (earliest <= standby.signsFrom || now >= mayStart) return [];
+  const reason = 'caches or tokens live longer than when it was made';
+  return [{ act: 'postpone', kid: standby.kid, signsFrom: earliest, reason }];
 }
 
 function cleaningDue(keys: readonly KeyRow[], now: NumericDate, schedule: Schedule): KeyStep[] {
@@ -197,7 +239,8 @@ function cleaningDue(keys: readonly KeyRow[], now: NumericDate, schedule: Schedu
 }
 
 /**
- * What a rotation by hand does: the standby starts as soon as every cache must know it, or, `immediately`, at once.
+ * What a rotation by hand does: the standby starts as soon as every cache must know it, or, `immediately`, at once; but
+ * not while the JWKS has no room for one key more.
  * Undefined where there is no standby, or it starts no later by itself.
  */
 export function rotationStep(
@@ -208,7 +251,8 @@ export function rotationStep(
 ): KeyStep | undefined {
   const standby = standbyOf(keys, now);
   if (standby === undefined) return undefined;
-  const signsFrom = immediately ? atOnce(keys, now, schedule) : Math.max(now, standby.createdAt + schedule.lead);
+  const known = immediately ? atOnce(keys, now, schedule) : Math.max(now, standby.createdAt + schedule.lead);
+  const signsFrom = Math.max(known, roomFrom(keys, now, schedule));
   if (standby.signsFrom <= signsFrom) return undefined;
   return { act: 'promote', kid: standby.kid, signsFrom, reason: 'asked for by hand' };
 }

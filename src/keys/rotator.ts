@@ -2,16 +2,16 @@
  * Turns the keys: plan, make and seal what is needed, take the lock, plan again on what is there now, write. Every
  * instance runs it, and it does not matter which one comes first, how often it runs, or where it is killed.
  */
-import { calculateJwkThumbprint } from 'jose';
-import { algorithms, generateJwkPair } from '../crypto/algorithms.ts';
-import { sealedUnder, sealPrivateJwk } from '../crypto/sealing.ts';
-import type { PublicJwk, SigningKey } from '../protocol/signing-key.ts';
+import { algorithmsInUse } from '../crypto/algorithms.ts';
+import { sealedUnder } from '../crypto/sealing.ts';
+import type { SigningKey } from '../protocol/signing-key.ts';
 import type { NumericDate } from '../protocol/time.ts';
 import type { Database } from '../store/database.ts';
-import { nameFirstSealingKey, readIssuerState, readSealingKey } from '../store/issuer.ts';
+import { nameFirstSealingKey, readSealingKey } from '../store/issuer.ts';
 import { changeSigningKeys, type SigningKeyWriter } from '../store/signing-key.ts';
 import type { KeyEncryptionKeys } from './key-encryption-keys.ts';
 import { type KeyStep, plan, type Schedule } from './lifecycle.ts';
+import { makeKey, type NewKey } from './new-key.ts';
 
 export interface RotatorOptions {
   readonly database: Database;
@@ -36,31 +36,16 @@ export interface Rotator {
   follow(sealingKey: string | null): Promise<void>;
 }
 
-type NewKey = Omit<SigningKey, 'createdAt' | 'signsFrom' | 'revokedAt'>;
-
 export function createRotator(options: RotatorOptions): Rotator {
   const { database, keyEncryptionKeys } = options;
 
   function due(keys: readonly SigningKey[]): KeyStep[] {
     const now = options.now();
     const schedule = options.schedule();
-    return [...algorithms.keys()].flatMap((alg) => {
+    return algorithmsInUse(keys).flatMap((alg) => {
       const ofAlg = keys.filter((key) => key.alg === alg);
       return plan(alg, ofAlg, now, schedule);
     });
-  }
-
-  /** A new signing key, sealed under the key that the database names. */
-  async function makeKey(alg: string): Promise<NewKey> {
-    const { sealingKey } = await readIssuerState(database);
-    if (sealingKey === null) throw new Error('no key-encryption key is named');
-    const { publicJwk, privateJwk } = await generateJwkPair(alg);
-    return {
-      kid: await calculateJwkThumbprint(publicJwk),
-      alg,
-      publicJwk: publicJwk as PublicJwk,
-      sealedPrivateJwk: await sealPrivateJwk(privateJwk, keyEncryptionKeys.get(sealingKey)),
-    };
   }
 
   /** Writes one step. False: it needs a new key and none was made, so it is left to the next round. */
@@ -74,6 +59,7 @@ export function createRotator(options: RotatorOptions): Rotator {
         return true;
       }
       case 'promote':
+      case 'postpone':
         await writer.setSignsFrom(step.kid, step.signsFrom);
         return true;
       case 'erase':
@@ -92,7 +78,9 @@ export function createRotator(options: RotatorOptions): Rotator {
       const planned = due(keys);
       if (planned.length === 0) return;
       // Keys are made before the lock is taken: an RSA key takes up to a second, and others may wait for the lock.
-      const made = await Promise.all(planned.flatMap((step) => (step.act === 'create' ? [makeKey(step.alg)] : [])));
+      const made = await Promise.all(
+        planned.flatMap((step) => (step.act === 'create' ? [makeKey(database, keyEncryptionKeys, step.alg)] : [])),
+      );
       const written = await changeSigningKeys(database, async (current, writer, tx) => {
         // What was sealed under a key-encryption key that no longer seals would be left behind: another round makes it anew.
         const sealing = await readSealingKey(tx);

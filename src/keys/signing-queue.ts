@@ -2,7 +2,7 @@
  * Makes signatures. What one turn of the event loop brings is collected and signed back to back: on one core that
  * gives nearly twice as many signatures as signing each in between other work, and halves the slowest answers.
  */
-import { type KeyObject, sign } from 'node:crypto';
+import { constants, type KeyObject, sign } from 'node:crypto';
 import type { Algorithm } from '../crypto/algorithms.ts';
 
 /** Signs text, answering the base64url signature as a JWS carries it (RFC 7515 §3.1). */
@@ -46,10 +46,12 @@ export function createSigningQueue(): SigningQueue {
   };
 }
 
+const pssPadding = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST };
+
 /** One signature, now. Elliptic-curve signatures are made as DER, since on Node 24 the other form takes twice as long. */
 export function signOnce(algorithm: Algorithm, key: KeyObject, signingInput: string): string {
-  const signature = sign(algorithm.hash, Buffer.from(signingInput, 'latin1'), key);
-  const { coordinateBytes } = algorithm;
+  const { hash, pss, coordinateBytes } = algorithm;
+  const signature = sign(hash, Buffer.from(signingInput, 'latin1'), pss ? { key, ...pssPadding } : key);
   return (coordinateBytes === undefined ? signature : joinCoordinates(signature, coordinateBytes)).toString(
     'base64url',
   );

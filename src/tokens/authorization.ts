@@ -1,3 +1,4 @@
+import { defaultAlg } from '../crypto/algorithms.ts';
 import type { Client, Resource } from '../protocol/client.ts';
 import { ProtocolError } from '../protocol/error.ts';
 import type { Grant } from '../protocol/grant.ts';
@@ -44,9 +45,6 @@ export interface Target {
   readonly scope: readonly string[];
 }
 
-/** The algorithm of access tokens that are for nobody but the issuer. */
-const ownAlg = 'ES256';
-
 /**
  * Narrows an authorization to one token: granted ∩ asked ∩ what the resource service knows; the scopes of OpenID Connect
  * are the issuer's own and known everywhere a person is behind it. Throws `invalid_target` for an audience that is
@@ -67,7 +65,7 @@ export function narrow(
   if (asked.scope !== undefined && scope.length === 0) {
     throw new ProtocolError('invalid_scope', 'nothing of the scope asked for can be granted');
   }
-  return { resource, alg: resource?.alg ?? ownAlg, accessTtl: resource?.accessTtl ?? undefined, scope };
+  return { resource, alg: resource?.alg ?? defaultAlg, accessTtl: resource?.accessTtl ?? undefined, scope };
 }
 
 function chooseResource(
