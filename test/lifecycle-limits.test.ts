@@ -79,7 +79,7 @@ test('the first key of an algorithm that was added waits, and is followed by a s
   t.match(after, [{ act: 'create', signsFrom: start + lead + signFor }]);
   t.match(
     due([{ ...first, revokedAt: start + 1 }], start + 1),
-    [{ act: 'create', signsFrom: start - skew }, { act: 'create' }, { act: 'erase', kid: 'a' }],
+    [{ act: 'create', signsFrom: start + 1 - skew }, { act: 'create' }, { act: 'erase', kid: 'a' }],
     'one that is revoked first is replaced',
   );
 });

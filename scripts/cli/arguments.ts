@@ -1,6 +1,6 @@
 /** What the command line takes, checked before anything is read or written. */
 import { InvalidArgumentError } from 'commander';
-import { algorithms } from '../../src/crypto/algorithms.ts';
+import { algorithms, algorithmsInUse } from '../../src/crypto/algorithms.ts';
 import { grantTypes } from '../../src/grants/index.ts';
 import { clientAuthMethods } from '../../src/protocol/client.ts';
 import { isRegistrableRedirectUri, isRegistrableWebUri } from '../../src/protocol/redirect-uri.ts';
@@ -46,6 +46,8 @@ function oneOf(names: Iterable<string>): (text: string) => string {
 }
 
 export const algArgument = oneOf(algorithms.keys());
+/** For ID tokens: what every client library knows. */
+export const idTokenAlgArgument = oneOf(algorithmsInUse([]));
 export const grantArgument = oneOf(grantTypes.keys());
 export const authArgument = oneOf(clientAuthMethods);
 

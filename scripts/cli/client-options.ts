@@ -4,13 +4,13 @@ import type { Client, ClientAuthMethod, Resource } from '../../src/protocol/clie
 import { isIdentityScope } from '../../src/protocol/scope.ts';
 import type { ClientChange } from '../../src/store/client.ts';
 import {
-  algArgument,
   audienceArgument,
   authArgument,
   choiceArgument,
   domainArgument,
   each,
   grantArgument,
+  idTokenAlgArgument,
   once,
   originArgument,
   redirectUriArgument,
@@ -67,7 +67,7 @@ export function withClientOptions(command: Command): Command {
       'optional for software that cannot do PKCE (required if not given)',
       once(choiceArgument('required', 'optional')),
     )
-    .option('--id-token-alg <alg>', 'the algorithm of its ID tokens (RS256 if not given)', once(algArgument))
+    .option('--id-token-alg <alg>', 'the algorithm of its ID tokens (RS256 if not given)', once(idTokenAlgArgument))
     .option(
       '--refresh <how>',
       'keep: its refresh token is not replaced (rotate if not given)',
