@@ -77,6 +77,14 @@ test('a token that is revoked is refused within a second, and so is all that cam
   t.equal(await refusalOf(start(t), one), 'token_revoked', 'also to a verifier that starts later');
 });
 
+test('a verifier may be a client of the issuer, with a place of its own at the stream', async (t) => {
+  const known = start(t, { client: machine });
+  const unknown = start(t, { client: { id: machine.id, secret: 'guessed' } });
+  await Promise.all([known.ready(), unknown.ready()]);
+  await eventually(() => known.status().revocations.source === 'stream');
+  t.equal(unknown.status().revocations.source, 'polling');
+});
+
 test('a token from a cookie needs the value that was given beside it', async (t) => {
   const origin = 'http://app.localhost:4000';
   await registerClient(issuer, {

@@ -4,8 +4,8 @@ import type { Milliseconds } from './options.ts';
 export interface Backoff {
   /** Whether the time has come. */
   due(): boolean;
-  /** Not before a random time between nothing and a limit, which doubles from 1 s to 30 s. */
-  failed(): void;
+  /** Not before a random time between nothing and a limit, which doubles from 1 s to 30 s; on top of `least`. */
+  failed(least?: Milliseconds): void;
   /** The next failure is the first again; the next try is due after a pause, in milliseconds. */
   succeeded(pause?: Milliseconds): void;
 }
@@ -18,8 +18,8 @@ export function createBackoff(monotonic: () => Milliseconds): Backoff {
   let dueAt = Number.NEGATIVE_INFINITY;
   return {
     due: () => monotonic() >= dueAt,
-    failed() {
-      dueAt = monotonic() + Math.random() * limit;
+    failed(least = 0) {
+      dueAt = monotonic() + least + Math.random() * limit;
       limit = Math.min(limit * 2, longest);
     },
     succeeded(pause = 0) {

@@ -8,7 +8,7 @@ import type { Denylist, RevocationEntry } from './denylist.ts';
 import type { Clocks, KeptDocument } from './document.ts';
 import { readEvents } from './event-stream.ts';
 import { createFreshness } from './freshness.ts';
-import type { Http, Stream } from './http.ts';
+import { type Http, StatusError, type Stream } from './http.ts';
 import type { Metadata } from './metadata.ts';
 import type { Milliseconds, RevocationStatus, Seconds } from './options.ts';
 import { readNews, readPosition, readSnapshot, readTime } from './revocations.ts';
@@ -21,6 +21,8 @@ export interface FeedOptions {
   readonly clocks: Clocks;
   /** Nothing is too old where the metadata names no feed. */
   readonly optional: boolean;
+  /** The value of the stream's Authorization header, for one of the places kept for clients of the issuer. */
+  readonly authorization: string | undefined;
 }
 
 export interface Feed {
@@ -55,7 +57,8 @@ const forgetting: Milliseconds = 60_000;
 const largest = 32_000_000;
 const mostEntries = 1_000_000;
 
-export function createFeed({ issuer, metadata, http, denylist, clocks, optional }: FeedOptions): Feed {
+export function createFeed(options: FeedOptions): Feed {
+  const { issuer, metadata, http, denylist, clocks, optional, authorization } = options;
   const { now, monotonic } = clocks;
   const freshness = createFreshness(clocks);
   const reads = createBackoff(monotonic);
@@ -121,10 +124,12 @@ export function createFeed({ issuer, metadata, http, denylist, clocks, optional 
     return reading;
   }
 
+  /** Never resolves. */
   async function follow(since: string): Promise<void> {
     const { revocationsStreamEndpoint } = await metadata.get();
     if (revocationsStreamEndpoint === undefined) throw new Error('the metadata of the issuer names no stream');
-    stream = await http.stream(revocationsStreamEndpoint, { 'last-event-id': since });
+    const headers = { 'last-event-id': since, ...(authorization !== undefined && { authorization }) };
+    stream = await http.stream(revocationsStreamEndpoint, headers);
     heardAt = monotonic();
     for await (const { type, id, data } of readEvents(stream.body, largest)) {
       if (type !== 'revocations' && type !== 'heartbeat') continue;
@@ -141,18 +146,15 @@ export function createFeed({ issuer, metadata, http, denylist, clocks, optional 
 
   function followOnce(since: string): void {
     const begun = monotonic();
-    following ??= follow(since)
-      .catch((error) => {
-        failure = error;
-      })
-      .finally(() => {
-        stream?.abort();
-        stream = undefined;
-        following = undefined;
-        if (source === 'stream') source = 'none';
-        if (monotonic() - begun > lived) streams.succeeded();
-        streams.failed();
-      });
+    following ??= follow(since).catch((error) => {
+      failure = error;
+      stream?.abort();
+      stream = undefined;
+      following = undefined;
+      if (source === 'stream') source = 'none';
+      if (monotonic() - begun > lived) streams.succeeded();
+      streams.failed(error instanceof StatusError ? error.retryAfter : 0);
+    });
   }
 
   function tick(): void {

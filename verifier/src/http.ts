@@ -23,6 +23,18 @@ export interface Http {
   close(): void;
 }
 
+/** An answer of another status than was hoped for. */
+export class StatusError extends Error {
+  /** How long the issuer wants to be left alone: its `Retry-After` (RFC 9110 §10.2.3), a minute at most. */
+  readonly retryAfter: Milliseconds;
+
+  constructor(url: string, { status, headers }: Response) {
+    super(`${url}: status ${status}`);
+    this.name = 'StatusError';
+    this.retryAfter = Math.min(Number(/^\d{1,9}$/.exec(headers.get('retry-after') ?? '')?.[0] ?? 0), 60) * 1000;
+  }
+}
+
 /** For a document to be there, or a stream to begin. */
 const patience: Milliseconds = 10_000;
 
@@ -55,16 +67,17 @@ export function createHttp(fetch: typeof globalThis.fetch): Http {
     get: (url, largest, headers = {}) =>
       send(url, { accept: 'application/json', ...headers }, async (response, controller) => {
         const { status } = response;
-        if (status !== 200 && status !== 304) throw new Error(`${url}: status ${status}`);
+        if (status !== 200 && status !== 304) throw new StatusError(url, response);
         const text = status === 200 ? await readText(response, largest, url) : '';
         underWay.delete(controller);
         return { status, headers: response.headers, text };
       }),
 
     stream: (url, headers = {}) =>
-      send(url, { accept: 'text/event-stream', ...headers }, async ({ status, headers: sent, body }, controller) => {
-        if (status !== 200) throw new Error(`${url}: status ${status}`);
-        if (!/^text\/event-stream\s*(;|$)/i.test(sent.get('content-type') ?? '') || body === null)
+      send(url, { accept: 'text/event-stream', ...headers }, async (response, controller) => {
+        const { status, body } = response;
+        if (status !== 200) throw new StatusError(url, response);
+        if (!/^text\/event-stream\s*(;|$)/i.test(response.headers.get('content-type') ?? '') || body === null)
           throw new Error(`${url}: no event stream`);
         const abort = () => {
           underWay.delete(controller);

@@ -22,6 +22,11 @@ export interface VerifierOptions {
   readonly onStale?: (revocations: RevocationStatus) => void;
   /** `optional`: work without revocations where the issuer's metadata names no feed of them. By default it must. */
   readonly revocations?: 'required' | 'optional';
+  /**
+   * A client of the issuer's, with its secret: its streams have places of their own. Needed only where more than some
+   * twenty verifiers reach the issuer from one address; those that find no place ask every second instead.
+   */
+  readonly client?: { readonly id: string; readonly secret: string };
   /** Stands in for the global one: a proxy, a certificate, a test. */
   readonly fetch?: typeof fetch;
   /** The wall clock, `Date.now` by default. */

@@ -28,7 +28,15 @@ export function createVerifier(options: VerifierOptions): Verifier {
   const metadata = createMetadata(issuer, http, clocks);
   const keys = createKeys(metadata, algorithms, http, clocks);
   const denylist = createDenylist();
-  const feed = createFeed({ issuer, metadata, http, denylist, clocks, optional: revocations === 'optional' });
+  const feed = createFeed({
+    issuer,
+    metadata,
+    http,
+    denylist,
+    clocks,
+    optional: revocations === 'optional',
+    authorization: options.client && basic(options.client),
+  });
   /** Headers of tokens that were signed by the issuer, by their text. */
   const headers = new Map<string, TokenHeader>();
   let timer: ReturnType<typeof setInterval> | undefined;
@@ -147,6 +155,12 @@ async function checkSignature(token: string, key: CryptoKey, options: Verificati
   } catch (cause) {
     throw new TokenError('signature_invalid', { cause });
   }
+}
+
+/** Credentials as the issuer's endpoints take them: both parts form-urlencoded (RFC 6749 §2.3.1). */
+function basic({ id, secret }: NonNullable<VerifierOptions['client']>): string {
+  const [encodedId, encodedSecret] = [id, secret].map((part) => new URLSearchParams({ '': part }).toString().slice(1));
+  return `Basic ${btoa(`${encodedId}:${encodedSecret}`)}`;
 }
 
 function checkOptions({ issuer, audience, algorithms, maxStaleness = 600 }: VerifierOptions) {
