@@ -155,9 +155,9 @@ export function createReplica(options: ReplicaOptions): Replica {
     more: boolean,
   ): Promise<void> {
     const revocations = more ? await listRevocations(database, everything ? 0 : feed.head()) : [];
-    const asOf = complete ? clock.exactNow() - (wallClock() - askedAt) / 1000 : undefined;
+    const asked = clock.exactNow() - (wallClock() - askedAt) / 1000;
     denylist.add(revocations);
-    feed.take({ incarnation, everything, revocations, asOf }, clock.now());
+    feed.take({ incarnation, everything, revocations, asOf: complete ? asked : undefined }, asked);
   }
 
   /** Said once for each different reason, however often it comes. */
@@ -202,8 +202,10 @@ export function createReplica(options: ReplicaOptions): Replica {
       await followSealingKey();
       await reportInstance(database, { ...options.instance(), startedAt });
       for (const forget of forgetting) await forget(database);
-      denylist.forget(clock.now());
-      feed.forget(clock.now());
+      // Not by our clock alone, which may have jumped since: what is forgotten does not come again.
+      const over = Math.min(clock.now(), feed.asOf());
+      denylist.forget(over);
+      feed.forget(over);
     } catch (error) {
       fail(error);
     }

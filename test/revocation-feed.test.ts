@@ -142,6 +142,16 @@ test('a large document is compressed, once, as the reader takes it', async (t) =
     t.equal(answer.etag, plain.etag, accepts);
     if (coding !== 'undefined') t.ok(answer.size < plain.size * 0.65, `${answer.size} of ${plain.size}`);
   }
+  for (const accepts of ['br', '']) {
+    const asked = { url: '/revocations', headers: { 'accept-encoding': accepts } };
+    const [{ headers }, head] = [
+      await issuer.app.server.inject(asked),
+      await issuer.app.server.inject({ ...asked, method: 'HEAD' }),
+    ];
+    t.same([head.statusCode, head.payload], [200, '']);
+    for (const name of ['content-length', 'content-encoding', 'etag', 'revocations-as-of'])
+      t.equal(head.headers[name], headers[name], name);
+  }
   await Promise.all(Array.from({ length: 20 }, () => coded('br')));
   t.same(compressions(), { brotliCompress: 1, gzip: 1 });
   t.equal((await coded('br', `/revocations?since=${id}`)).json.entries.length, 2_000);

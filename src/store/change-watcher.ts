@@ -63,16 +63,13 @@ const incarnation = `
     to_regclass('revocation')::oid,
     pg_relation_filenode(to_regclass('revocation'))), 'UTF8')), 'hex'), 16)`;
 
-const readLog = {
-  name: 'read_change_log',
-  text: `
+const readLog = `
     SELECT ${incarnation} AS incarnation,
            (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now,
            (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM change_id_seq)::text AS last,
            (SELECT coalesce(max(id), 0) FROM change)::text AS head,
            (SELECT coalesce(json_agg(json_build_object('id', id::text, 'kind', kind, 'name', name)), '[]'::json)
-              FROM (SELECT id, kind, name FROM change WHERE id > $1 ORDER BY id LIMIT ${pageSize}) AS page) AS changes`,
-};
+              FROM (SELECT id, kind, name FROM change WHERE id > $1 ORDER BY id LIMIT ${pageSize}) AS page) AS changes`;
 
 interface LogRow {
   incarnation: string;
@@ -94,9 +91,8 @@ export function watchChanges(database: Database, options: ChangeWatcherOptions):
 
   async function readOnce(): Promise<void> {
     const asked = options.wallClock();
-    const { rows } = await database.pool.query<LogRow>({ ...readLog, values: [String(position ?? 0)] });
+    const [row] = (await database.query<LogRow>(readLog, [String(position ?? 0)])) as [LogRow];
     const answered = options.wallClock();
-    const row = rows[0] as LogRow;
     const roundTrip = answered - asked;
     const clockOffset = row.now - (asked + roundTrip / 2);
     // `last` counts ids that are not committed yet, so it says only whether the log is still the one we know.
