@@ -67,6 +67,7 @@ const path = fc.constantFrom(
   '/token',
   '/.well-known/jwks.json',
   '/.well-known/openid-configuration',
+  '/revocations',
   '/health/live',
   '/health/ready',
 );
@@ -121,6 +122,7 @@ test('headers of any names and values', async (t) => {
       'Cookie',
       'Origin',
       'Accept',
+      'Accept-Encoding',
     ),
     fc.constantFrom('Accept-Version', 'Expect', 'X-Forwarded-For', 'X-Forwarded-Proto', 'X-HTTP-Method-Override', 'TE'),
     fc.constantFrom(

@@ -64,7 +64,7 @@ test('what one instance revokes is in force on all at once, and by the next poll
   await revoke(one.database, revocationOf('jti', 'told to nobody'));
   const committed = performance.now();
   t.match(await waiting.next(), { data: { entries: [[revocationOf('jti', 'told to nobody').digest, 4_000_000_000]] } });
-  t.ok(performance.now() - committed < 1_500);
+  t.ok(performance.now() - committed < 2_500);
   await eventually(() => proxy.swallowed() > 0);
 });
 
