@@ -14,6 +14,11 @@ interface Refusal {
 const refusals = {
   /** The request carries no token. An answer names no error then, only the scheme (RFC 6750 §3). */
   token_missing: { error: 'invalid_token', status: 401, message: 'an access token is required' },
+  request_malformed: {
+    error: 'invalid_request',
+    status: 400,
+    message: 'the request must carry one access token, in one place',
+  },
   token_malformed: { error: 'invalid_token', status: 401, message: 'the token is not a well-formed access token' },
   type_mismatch: { error: 'invalid_token', status: 401, message: 'the token is not an access token' },
   algorithm_mismatch: { error: 'invalid_token', status: 401, message: 'the algorithm is not the one of the key' },

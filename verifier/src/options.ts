@@ -55,6 +55,9 @@ export interface VerifierStatus {
 }
 
 export interface Verifier {
+  readonly issuer: string;
+  /** The identifiers of the service, one or more. */
+  readonly audiences: readonly string[];
   /**
    * The claims of a good access token. Rejects with a `TokenError` for any other text, and with nothing else. Asks
    * nobody, except that the first calls wait for the issuer's keys and revocations.

@@ -112,6 +112,9 @@ export function createVerifier(options: VerifierOptions): Verifier {
   }
 
   return {
+    issuer,
+    audiences,
+
     async verify(token) {
       start();
       const encoded = headerOf(token);
