@@ -71,11 +71,27 @@ test('what its README shows works there, and the process ends after it', async (
   );
 });
 
+test('its adapters are there without a framework', async (t) => {
+  const module = `
+    import { accessTokens } from '@keyturn/verifier/fastify';
+    import { createTokenMiddleware } from '@keyturn/verifier/express';
+    import { createTokenChecks } from '@keyturn/verifier/request';
+    console.log(typeof accessTokens, typeof createTokenMiddleware, typeof createTokenChecks);`;
+  writeFileSync(join(folder, 'adapters.js'), module);
+  t.same(await run(folder, process.execPath, 'adapters.js'), { code: 0, output: 'function function function\n' });
+});
+
 test('its types are complete, and hold', async (t) => {
   writeFileSync(
     join(folder, 'service.ts'),
     `import { createVerifier, type AccessTokenClaims, type TokenErrorCode } from '@keyturn/verifier';
+    import { createTokenMiddleware } from '@keyturn/verifier/express';
+    import { createTokenChecks } from '@keyturn/verifier/request';
     const verifier = createVerifier({ issuer: 'https://id.example', audience: ['https://orders.example'] });
+    export const middleware = createTokenMiddleware({ verifier, metadata: {} }).requireToken({ scope: ['a', 'b'] });
+    export const check = createTokenChecks({ verifier, cookie: 'client_1' }).requireToken();
+    // @ts-expect-error
+    createTokenChecks({ verifier }).requireToken({ scopes: 'a' });
     const claims: AccessTokenClaims = await verifier.verify('x');
     const code: TokenErrorCode = 'token_revoked';
     export const known: [string, number, string | undefined, string] = [claims.sub, claims.exp, claims.scope, code];
