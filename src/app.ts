@@ -11,6 +11,7 @@ import type { Config } from './config.ts';
 import { newId } from './crypto/handle.ts';
 import { createPasswords, hashingLimits } from './crypto/password.ts';
 import type { GrantServices } from './grants/grant-type.ts';
+import { createAddressOf } from './http/address.ts';
 import { createClientAuthenticator } from './http/client-authentication.ts';
 import { createCookies } from './http/cookies.ts';
 import { accountEndpoints } from './http/endpoints/account.ts';
@@ -29,6 +30,7 @@ import { signInEndpoints } from './http/endpoints/sign-in.ts';
 import { tokenEndpoint } from './http/endpoints/token.ts';
 import { userinfoEndpoints } from './http/endpoints/userinfo.ts';
 import { createPageSender } from './http/page-sender.ts';
+import { createRate } from './http/rate.ts';
 import { createServer } from './http/server.ts';
 import { createSessionCookies } from './http/session-cookies.ts';
 import { readKeyEncryptionKeys } from './keys/key-encryption-keys.ts';
@@ -185,6 +187,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     issuer: config.issuer,
     brand: { name: config.brandName, color: config.brandColor, ...(options.logo && { logo: options.logo }) },
   });
+  const addressOf = createAddressOf(log);
   const ownCookies = createCookies(config.issuer);
   const knownBrowsers = createKnownBrowsers(keyEncryptionKeys);
   const browserServices = {
@@ -199,6 +202,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     now,
     cookies: ownCookies,
     knownBrowsers,
+    addressOf,
     views: pages,
     pages: createPageSender({ issuer: config.issuer, pages, resource: registry.resource }),
   };
@@ -210,7 +214,16 @@ export async function createApp(options: AppOptions): Promise<App> {
     ...signInEndpoints(browserServices),
     ...logoutEndpoints({ ...browserServices, backChannel, idTokenHint: reader.idTokenHint }),
     ...accountEndpoints({ ...browserServices, passwords }),
-    tokenEndpoint({ registry, authenticator, mint, now, grantServices }),
+    tokenEndpoint({
+      registry,
+      authenticator,
+      mint,
+      now,
+      exactNow: clock.exactNow,
+      grantServices,
+      addressOf,
+      rate: createRate(config.tokenRate),
+    }),
     ...sessionEndpoints({
       registry,
       accounts,
@@ -219,18 +232,20 @@ export async function createApp(options: AppOptions): Promise<App> {
       cookies: createSessionCookies(config.issuer),
       ownCookies,
       knownBrowsers,
+      addressOf,
       now,
     }),
     ...userinfoEndpoints({ reader, user }),
     revocationEndpoint({ authenticator, reader, revoker, now }),
     introspectionEndpoint({ authenticator, reader, database, user, now }),
     revocationsEndpoint({ issuer: config.issuer, feed, exactNow: clock.exactNow }),
-    revocationStreamEndpoint({ feed, authenticator, exactNow: clock.exactNow }),
+    revocationStreamEndpoint({ feed, authenticator, addressOf, exactNow: clock.exactNow }),
     ...assetEndpoints(pages.assets),
     ...healthEndpoints(replica.readiness),
   ];
-  const server = createServer({
+  const server = await createServer({
     issuer: config.issuer,
+    addressOf,
     endpoints: [...endpoints, ...metadataEndpoints(config.issuer, endpoints, registry)],
     log,
     trustProxy: config.trustProxy,

@@ -41,6 +41,7 @@ const defaults: Config = {
   refreshGrace: 10,
   keySignFor: 2_592_000,
   jwksMaxAge: 600,
+  tokenRate: 1000,
   trustProxy: [],
   brandName: 'Keyturn',
   brandColor: '#0f6b5c',

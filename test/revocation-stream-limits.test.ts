@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 import { type Test, test } from 'tap';
 import { digestSecret } from '../src/crypto/handle.ts';
+import { createAddressOf } from '../src/http/address.ts';
 import { createClientAuthenticator } from '../src/http/client-authentication.ts';
 import { revocationStreamEndpoint, type StreamLimits, streamLimits } from '../src/http/endpoints/revocation-stream.ts';
 import { createServer } from '../src/http/server.ts';
@@ -30,13 +31,16 @@ async function start(t: Test, limits: Partial<StreamLimits> = {}, clients: reado
   const feed = createFeed();
   const registry = { client: (id: string) => clients.find((client) => client.id === id) } as Registry;
   const authenticator = createClientAuthenticator(registry, 'https://id.example');
+  const addressOf = createAddressOf(pino({ level: 'silent' }));
   const endpoint = revocationStreamEndpoint({
     feed,
     authenticator,
+    addressOf,
     exactNow: () => 1_800_000_000.5,
     limits: { ...streamLimits, ...limits },
   });
-  const server = createServer({
+  const server = await createServer({
+    addressOf,
     issuer: 'https://id.example',
     endpoints: [endpoint],
     log: pino({ level: 'silent' }),

@@ -1,14 +1,16 @@
 import { once } from 'node:events';
 import net from 'node:net';
 import tap, { test } from 'tap';
-import { networkOf } from '../src/http/places.ts';
+import { networkOf } from '../src/http/address.ts';
 import { openEvents } from './support/event-stream.ts';
 import { background, basic, get, registerClient, startIssuer } from './support/issuer.ts';
 import { eventually } from './support/process.ts';
 import { revocationOf, revoke } from './support/revocations.ts';
 import { exchangeOne, request } from './support/wire.ts';
 
-const issuer = await startIssuer(tap, { listen: true });
+const issuer = await startIssuer(tap, { listen: true, settings: { TRUST_PROXY: 'loopback' } });
+/** Where a reader is, as a proxy in front says it. */
+const from = { 'x-forwarded-for': '192.0.2.20' };
 const { port } = issuer.app.server.server.address() as { port: number };
 const path = '/revocations/stream';
 
@@ -91,14 +93,14 @@ test('HEAD answers the headers of a stream, and takes no place', async (t) => {
 });
 
 test('one address has twenty streams, and a client that says who it is has more', async (t) => {
-  const readers = await Promise.all(Array.from({ length: 20 }, () => openEvents(t, port)));
+  const readers = await Promise.all(Array.from({ length: 20 }, () => openEvents(t, port, path, from)));
   t.same([...new Set(readers.map(({ status }) => status))], [200]);
-  const refused = await openEvents(t, port);
+  const refused = await openEvents(t, port, path, from);
   t.equal(refused.status, 429);
   t.match(refused.headers, { 'retry-after': /^\d+$/, 'cache-control': 'no-store' });
   t.equal(JSON.parse(refused.text).error, 'temporarily_unavailable');
   const client = await registerClient(issuer);
-  const authorized = (authorization: string) => openEvents(t, port, path, { authorization });
+  const authorized = (authorization: string) => openEvents(t, port, path, { ...from, authorization });
   t.equal((await authorized(client.basic)).status, 200);
   for (const wrong of [basic(client.id, 'wrong'), basic('nobody', client.secret), 'Bearer x', 'Basic !', '']) {
     const { status, headers, text } = await authorized(wrong);

@@ -56,7 +56,14 @@ export async function createIssuerSite(
         where,
         output,
         cwd: folder,
-        env: { ISSUER: issuer, HOST: '127.0.0.1', PORT: String(port), KEYS_DIR: keysDir, ...database.settings() },
+        env: {
+          ISSUER: issuer,
+          HOST: '127.0.0.1',
+          PORT: String(port),
+          KEYS_DIR: keysDir,
+          TOKEN_RATE: '1000000', // one client asks for all of it
+          ...database.settings(),
+        },
       }),
     leaveDatabase: database.leave,
     async remove() {

@@ -3,21 +3,22 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Attempt } from '../login/attempts.ts';
 import type { KnownBrowsers } from '../login/known-browsers.ts';
 import { foldEmail } from '../protocol/user.ts';
+import type { AddressOf } from './address.ts';
 import type { Cookies } from './cookies.ts';
-import { networkOf } from './places.ts';
 
 export interface AttemptServices {
   readonly cookies: Cookies;
   readonly knownBrowsers: KnownBrowsers;
+  readonly addressOf: AddressOf;
 }
 
 export async function attemptOf(
   request: FastifyRequest,
   email: string,
-  { cookies, knownBrowsers }: AttemptServices,
+  { cookies, knownBrowsers, addressOf }: AttemptServices,
 ): Promise<Attempt> {
   const knownBrowser = await knownBrowsers.knows(cookies.known(request), foldEmail(email) ?? '');
-  return { address: networkOf(request.ip), knownBrowser };
+  return { address: addressOf(request), knownBrowser };
 }
 
 /** Has the browser remember that the account has signed in by it. */
@@ -25,7 +26,7 @@ export async function rememberBrowser(
   request: FastifyRequest,
   reply: FastifyReply,
   email: string,
-  { cookies, knownBrowsers }: AttemptServices,
+  { cookies, knownBrowsers }: Pick<AttemptServices, 'cookies' | 'knownBrowsers'>,
 ): Promise<void> {
   cookies.setKnown(reply, await knownBrowsers.remember(cookies.known(request), email));
 }

@@ -9,6 +9,11 @@ export interface Endpoint {
   readonly path: string;
   /** `GET` answers `HEAD` too. */
   readonly method: 'GET' | 'POST' | 'DELETE';
+  /**
+   * Who waits for the answer. People are limited per address; they are sent away first when the process cannot keep up,
+   * machines later, and documents, which cost next to nothing, never.
+   */
+  readonly serves?: 'people' | 'machines';
   /** What the body is; a form where nothing else is said. */
   readonly accepts?: 'form' | 'json';
   /**

@@ -1,5 +1,4 @@
 /** How many answers without end may be open at once, and whose: no reader takes the place of all others. */
-import { isIP } from 'node:net';
 import { ProtocolError } from '../protocol/error.ts';
 
 export interface PlaceLimits {
@@ -7,7 +6,7 @@ export interface PlaceLimits {
   readonly open: number;
   /** Of those, for readers who do not say who they are; the rest is reserved for clients. */
   readonly anonymous: number;
-  /** For anonymous readers of one address (IPv6: of one /64 network). */
+  /** For anonymous readers of one address. */
   readonly perAddress: number;
   /** For one client, wherever it reads. */
   readonly perClient: number;
@@ -16,7 +15,8 @@ export interface PlaceLimits {
 export interface Reader {
   /** Who has authenticated; undefined: nobody. */
   readonly clientId: string | undefined;
-  readonly ip: string;
+  /** What counts as one address; undefined where it is not known. */
+  readonly address: string | undefined;
 }
 
 export interface Places {
@@ -33,11 +33,12 @@ export function createPlaces(limits: PlaceLimits): Places {
   let anonymous = 0;
 
   return {
-    take({ clientId, ip }) {
+    take({ clientId, address }) {
       const known = clientId !== undefined;
-      const holder = known ? `client ${clientId}` : `address ${networkOf(ip)}`;
+      const holder = known ? `client ${clientId}` : `address ${address}`;
       const holds = held.get(holder) ?? 0;
-      if (holds >= (known ? limits.perClient : limits.perAddress)) {
+      const most = known ? limits.perClient : address === undefined ? limits.anonymous : limits.perAddress;
+      if (holds >= most) {
         throw new ProtocolError('temporarily_unavailable', 'too many streams are open from here', {
           retryAfter,
           tooMany: true,
@@ -58,24 +59,4 @@ export function createPlaces(limits: PlaceLimits): Places {
       };
     },
   };
-}
-
-/**
- * What counts as one address: an IPv4 address, however it is written, and for IPv6 the /64 that one customer gets
- * (RFC 6177 §2). All that is no address counts as one.
- */
-export function networkOf(ip: string): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip)?.[1] ?? ip;
-  if (isIP(mapped) !== 6) return isIP(mapped) === 4 ? mapped : '';
-  const [left = '', right] = mapped
-    .replace(/%.*/, '')
-    .replace(/\d+(\.\d+){3}$/, '0:0')
-    .split('::', 2);
-  const groups = left.split(':').filter(Boolean);
-  const after = (right ?? '').split(':').filter(Boolean);
-  const all = [...groups, ...Array(8 - groups.length - after.length).fill('0'), ...after];
-  return all
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':');
 }

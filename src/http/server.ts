@@ -11,13 +11,13 @@ import Fastify, {
 } from 'fastify';
 import type { Logger } from 'pino';
 import { ProtocolError } from '../protocol/error.ts';
+import { type AdmissionOptions, type Admit, createAdmission } from './admission.ts';
 import type { Endpoint } from './endpoint.ts';
-import type { Readiness } from './endpoints/health.ts';
 import { sendClientError, sendError } from './errors.ts';
 import { parseForm } from './form.ts';
 import { hasOneHost } from './request.ts';
 
-export interface ServerOptions {
+export interface ServerOptions extends AdmissionOptions {
   /** Paths of the endpoints lie below this one's. */
   readonly issuer: string;
   readonly endpoints: readonly Endpoint[];
@@ -26,10 +26,6 @@ export interface ServerOptions {
   readonly trustProxy: readonly string[];
   /** Begins each request id, so that ids of several instances differ. */
   readonly instance: string;
-  /** What the process can do at the moment; health is always served. */
-  readiness(): Readiness;
-  /** Where what is in memory may be too old to answer from: a promise to wait for before `readiness` is asked. */
-  caughtUp(): Promise<void> | undefined;
   /** Whether a client has registered the origin, and whether a first-party client has. */
   isRegisteredOrigin(origin: string): boolean;
   isFirstPartyOrigin(origin: string): boolean;
@@ -50,7 +46,7 @@ const closeTimeout = 5_000;
 /** How often Node looks for late requests, in milliseconds. */
 const connectionsCheckingInterval = 5_000;
 
-export function createServer(options: ServerOptions): FastifyInstance {
+export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
   const { log } = options;
   let requests = 0;
   const server = Fastify({
@@ -86,7 +82,8 @@ export function createServer(options: ServerOptions): FastifyInstance {
     });
   });
 
-  void server.register(cookie);
+  await server.register(cookie);
+  const admit = await createAdmission(server, options);
   server.removeAllContentTypeParsers();
   server.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (_request, body, done) => {
     try {
@@ -103,7 +100,7 @@ export function createServer(options: ServerOptions): FastifyInstance {
   const allowed = new Map<string, string>();
   for (const endpoint of options.endpoints) {
     for (const url of new Set([`${basePath}${endpoint.path}`, ...(endpoint.fromRoot ?? [])])) {
-      route(server, url, endpoint, options);
+      route(server, url, endpoint, options, admit);
       const methods = [allowed.get(url), methodsOf(endpoint)].filter(Boolean).join(', ');
       allowed.set(url, [...new Set(methods.split(', '))].join(', '));
     }
@@ -118,9 +115,8 @@ export function createServer(options: ServerOptions): FastifyInstance {
   return server;
 }
 
-function route(server: FastifyInstance, url: string, endpoint: Endpoint, options: ServerOptions): void {
+function route(server: FastifyInstance, url: string, endpoint: Endpoint, options: ServerOptions, admit: Admit): void {
   const { method } = endpoint;
-  const always = endpoint.path.startsWith('/health/');
   const add = (to: FastifyInstance) =>
     to.route({
       url,
@@ -128,11 +124,9 @@ function route(server: FastifyInstance, url: string, endpoint: Endpoint, options
       onRequest(request, reply, done) {
         allowReading(request, reply, endpoint, options);
         if (method !== 'GET') reply.header('cache-control', 'no-store');
-        if (always) return done();
-        const goOn = () => done(whyNotReady(options.readiness(), endpoint));
-        const catchingUp = options.caughtUp();
-        if (catchingUp === undefined) goOn();
-        else void catchingUp.then(goOn);
+        const refusal = admit(request, endpoint);
+        if (refusal instanceof Promise) refusal.then(done, done);
+        else done(refusal);
       },
       handler: (request, reply) => endpoint.handle(request, reply),
       ...(endpoint.sendError && { errorHandler: endpoint.sendError }),
@@ -215,10 +209,4 @@ function pathOf(target: string): string {
 /** A path without what is as long as a secret, as clients put those where they do not belong. */
 function loggedPath(target: string): string {
   return pathOf(target).replace(/[^/]{40,}/g, '…');
-}
-
-/** Until the first reading there is nothing to answer with; after it, public documents are always good. */
-function whyNotReady({ status }: Readiness, { method }: Endpoint): ProtocolError | undefined {
-  const ready = status === 'ok' || status === 'degraded' || (status === 'unready' && method === 'GET');
-  return ready ? undefined : new ProtocolError('temporarily_unavailable', 'not ready to answer', { retryAfter: 1 });
 }

@@ -9,8 +9,8 @@ import type { Failures } from '../store/sign-in-attempt.ts';
 
 /** Who tries: where from, and by which browser, where that has signed in to this account before. */
 export interface Attempt {
-  /** What counts as one address. */
-  readonly address: string;
+  /** What counts as one address; undefined where that says nothing of who tries. */
+  readonly address: string | undefined;
   /** The id of a browser that knows the account. */
   readonly knownBrowser: string | undefined;
 }
@@ -29,10 +29,9 @@ export function keysOf(account: string, { address, knownBrowser }: Attempt): Map
   if (knownBrowser !== undefined) {
     return new Map([[digestSecret(`browser\0${knownBrowser}\0${account}`), free.browser]]);
   }
-  return new Map([
-    [digestSecret(`account\0${account}`), free.account],
-    [digestSecret(`address\0${address}`), free.address],
-  ]);
+  const keys = new Map([[digestSecret(`account\0${account}`), free.account]]);
+  if (address !== undefined) keys.set(digestSecret(`address\0${address}`), free.address);
+  return keys;
 }
 
 /** How long the next attempt has to wait: a second after the first that is not free, then twice as long each time. */

@@ -123,9 +123,9 @@ export function accountEndpoints(services: AccountServices): Endpoint[] {
   }
 
   return [
-    { path: '/account', method: 'GET', handle: show, sendError },
-    { path: '/account', method: 'POST', handle: act, sendError },
-    { path: '/account/sign-in', method: 'POST', handle: signIn, sendError },
+    { path: '/account', method: 'GET', handle: show, sendError, serves: 'people' },
+    { path: '/account', method: 'POST', handle: act, sendError, serves: 'people' },
+    { path: '/account/sign-in', method: 'POST', handle: signIn, sendError, serves: 'people' },
     {
       // Where password managers send people who want another password (W3C, A Well-Known URL for Changing Passwords).
       path: '/.well-known/change-password',
@@ -133,6 +133,7 @@ export function accountEndpoints(services: AccountServices): Endpoint[] {
       fromRoot: ['/.well-known/change-password'],
       handle: (_request, reply) => redirect(reply, `${issuer}/account`),
       sendError,
+      serves: 'people',
     },
   ];
 }

@@ -53,6 +53,7 @@ export function authorizeEndpoints(services: BrowserServices): Endpoint[] {
       }),
       handle: answer,
       sendError,
+      serves: 'people',
     },
     {
       path: '/authorize',
@@ -67,6 +68,7 @@ export function authorizeEndpoints(services: BrowserServices): Endpoint[] {
           .send();
       },
       sendError,
+      serves: 'people',
     },
   ];
 }

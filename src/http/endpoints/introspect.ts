@@ -57,6 +57,7 @@ export function introspectionEndpoint(services: IntrospectionEndpointServices): 
   return {
     path: '/introspect',
     method: 'POST',
+    serves: 'machines',
     metadata: (url) => ({
       introspection_endpoint: url,
       introspection_endpoint_auth_methods_supported: clientAuthMethods.filter((method) => method !== 'none'),

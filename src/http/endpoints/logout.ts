@@ -106,13 +106,15 @@ export function logoutEndpoints(services: LogoutServices): Endpoint[] {
       }),
       handle: (request, reply) => logout(request, reply, parseForm(queryOf(request))),
       sendError,
+      serves: 'people',
     },
     {
       path: '/logout',
       method: 'POST',
       handle: (request, reply) => logout(request, reply, requireForm(request)),
       sendError,
+      serves: 'people',
     },
-    { path: '/sign-out', method: 'POST', handle: signOut, sendError },
+    { path: '/sign-out', method: 'POST', handle: signOut, sendError, serves: 'people' },
   ];
 }

@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ProtocolError } from '../../protocol/error.ts';
 import type { Entries, Feed } from '../../tokens/feed.ts';
+import type { AddressOf } from '../address.ts';
 import type { ClientAuthenticator } from '../client-authentication.ts';
 import type { Endpoint } from '../endpoint.ts';
 import { parseForm } from '../form.ts';
@@ -30,6 +31,7 @@ export const streamLimits: StreamLimits = {
 export interface RevocationStreamServices {
   readonly feed: Feed;
   readonly authenticator: ClientAuthenticator;
+  readonly addressOf: AddressOf;
   /** Seconds since 1970, with fractions. */
   exactNow(): number;
   readonly limits?: StreamLimits;
@@ -58,7 +60,7 @@ const nothing = parseForm('');
  * reader is sent first is a range of bytes that all share, so that neither many nor slow readers cost memory.
  */
 export function revocationStreamEndpoint(services: RevocationStreamServices): Endpoint {
-  const { feed, authenticator, exactNow, limits = streamLimits } = services;
+  const { feed, authenticator, addressOf, exactNow, limits = streamLimits } = services;
   const places = createPlaces(limits);
   const streams = new Set<Stream>();
   let heart: NodeJS.Timeout | undefined;
@@ -128,7 +130,7 @@ export function revocationStreamEndpoint(services: RevocationStreamServices): En
       takeOver(reply).end();
       return reply;
     }
-    const leave = places.take({ clientId: client ? client.id : undefined, ip: request.ip });
+    const leave = places.take({ clientId: client ? client.id : undefined, address: addressOf(request) });
     open(reply, since?.toString(), leave);
     return reply;
   }

@@ -18,7 +18,7 @@ import type { Cookies } from '../cookies.ts';
 import type { Endpoint } from '../endpoint.ts';
 import type { SessionCookies } from '../session-cookies.ts';
 
-export interface SessionServices extends Pick<AttemptServices, 'knownBrowsers'> {
+export interface SessionServices extends Pick<AttemptServices, 'knownBrowsers' | 'addressOf'> {
   readonly registry: Registry;
   readonly accounts: Accounts;
   readonly grantServices: GrantServices;
@@ -36,7 +36,8 @@ export interface SessionServices extends Pick<AttemptServices, 'knownBrowsers'> 
  */
 export function sessionEndpoints(services: SessionServices): Endpoint[] {
   const { registry, accounts, grantServices, mint, cookies, now } = services;
-  const known = { cookies: services.ownCookies, knownBrowsers: services.knownBrowsers };
+  const { knownBrowsers, addressOf, ownCookies } = services;
+  const known = { cookies: ownCookies, knownBrowsers, addressOf };
 
   async function signIn(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     const { email, password, client_id } = readBody(request.body);
@@ -127,7 +128,7 @@ export function sessionEndpoints(services: SessionServices): Endpoint[] {
     return { client, token, csrf: digestSecret(header) };
   }
 
-  const common = { readableBy: 'first-party origins', accepts: 'json' } as const;
+  const common = { readableBy: 'first-party origins', accepts: 'json', serves: 'people' } as const;
   return [
     { path: '/session', method: 'POST', ...common, handle: signIn },
     { path: '/session/refresh', method: 'POST', ...common, handle: refresh },

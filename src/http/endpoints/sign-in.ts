@@ -86,8 +86,8 @@ export function signInEndpoints(services: SignInServices): Endpoint[] {
 
   const { sendError } = pages;
   return [
-    { path: '/sign-in', method: 'POST', handle: signIn, sendError },
-    { path: '/choose-account', method: 'POST', handle: chooseAccount, sendError },
-    { path: '/consent', method: 'POST', handle: consent, sendError },
+    { path: '/sign-in', method: 'POST', handle: signIn, sendError, serves: 'people' },
+    { path: '/choose-account', method: 'POST', handle: chooseAccount, sendError, serves: 'people' },
+    { path: '/consent', method: 'POST', handle: consent, sendError, serves: 'people' },
   ];
 }

@@ -1,13 +1,15 @@
 import type { GrantServices } from '../../grants/grant-type.ts';
 import { grantTypes } from '../../grants/index.ts';
-import { clientAuthMethods } from '../../protocol/client.ts';
+import { type Client, clientAuthMethods } from '../../protocol/client.ts';
 import { ProtocolError } from '../../protocol/error.ts';
 import type { NumericDate } from '../../protocol/time.ts';
 import type { Registry } from '../../store/registry.ts';
 import { narrow } from '../../tokens/authorization.ts';
 import type { Mint } from '../../tokens/mint.ts';
+import type { AddressOf } from '../address.ts';
 import type { ClientAuthenticator } from '../client-authentication.ts';
 import type { Endpoint } from '../endpoint.ts';
+import type { Rate } from '../rate.ts';
 import { requireForm, requireOneAuthorization } from '../request.ts';
 
 export interface TokenEndpointServices {
@@ -16,6 +18,11 @@ export interface TokenEndpointServices {
   readonly authenticator: ClientAuthenticator;
   readonly mint: Mint;
   now(): NumericDate;
+  /** Seconds since 1970, with fractions. */
+  exactNow(): number;
+  readonly addressOf: AddressOf;
+  /** How often one client may ask. */
+  readonly rate: Rate;
 }
 
 /**
@@ -23,10 +30,11 @@ export interface TokenEndpointServices {
  * client, may this client use it, the grant itself, audience and scope, token. None of them asks the database by itself.
  */
 export function tokenEndpoint(services: TokenEndpointServices): Endpoint {
-  const { registry, authenticator, mint, now, grantServices } = services;
+  const { registry, authenticator, mint, now, exactNow, addressOf, rate, grantServices } = services;
   return {
     path: '/token',
     method: 'POST',
+    serves: 'machines',
     readableBy: 'registered origins',
     metadata: (url) => ({
       token_endpoint: url,
@@ -41,6 +49,10 @@ export function tokenEndpoint(services: TokenEndpointServices): Endpoint {
       if (grantType === undefined) throw new ProtocolError('unsupported_grant_type', 'no such grant type here');
 
       const client = await authenticator.authenticate(requireOneAuthorization(message), form, now());
+      const retryAfter = rate.take(payer(client, addressOf(message)), exactNow());
+      if (retryAfter > 0) {
+        throw new ProtocolError('temporarily_unavailable', 'too many requests', { retryAfter, tooMany: true });
+      }
       if (!client.grantTypes.includes(grantType.name)) {
         throw new ProtocolError('unauthorized_client', 'the client is not registered for this grant type');
       }
@@ -74,4 +86,9 @@ export function tokenEndpoint(services: TokenEndpointServices): Endpoint {
       });
     },
   };
+}
+
+/** Whose rate a request counts to. Anybody can say the id of a public client: there it is each address's own. */
+function payer({ id, authMethod }: Client, address: string | undefined): string {
+  return authMethod === 'none' ? `${id} ${address}` : id;
 }

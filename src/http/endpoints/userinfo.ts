@@ -38,6 +38,7 @@ export function userinfoEndpoints({ reader, user }: UserinfoServices): Endpoint[
     {
       path: '/userinfo',
       method: 'GET',
+      serves: 'machines',
       readableBy: 'registered origins',
       metadata: (url) => ({
         userinfo_endpoint: url,
@@ -58,7 +59,13 @@ export function userinfoEndpoints({ reader, user }: UserinfoServices): Endpoint[
       }),
       handle: bearerErrors(handle),
     },
-    { path: '/userinfo', method: 'POST', readableBy: 'registered origins', handle: bearerErrors(handle) },
+    {
+      path: '/userinfo',
+      method: 'POST',
+      serves: 'machines',
+      readableBy: 'registered origins',
+      handle: bearerErrors(handle),
+    },
   ];
 }
 
