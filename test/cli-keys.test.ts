@@ -2,7 +2,7 @@ import { t as file, type Test, test } from 'tap';
 import { paint } from '../scripts/cli/output.ts';
 import { scheduleOf } from '../src/keys/lifecycle.ts';
 import { emptyDatabase, freshDatabase } from './support/database.ts';
-import { startIssuer } from './support/issuer.ts';
+import { get, startIssuer } from './support/issuer.ts';
 import { type Ended, keyturn } from './support/process.ts';
 import { execute, withDatabase } from './support/run.ts';
 
@@ -16,8 +16,9 @@ interface Row extends Record<string, unknown> {
 }
 
 /** A database with the keys of a first start, whose issuer has ended: nothing changes there but by commands. */
-const { databaseUrl: made, app } = await startIssuer(file);
-await app.close();
+const first = await startIssuer(file);
+const { databaseUrl: made } = first;
+await first.app.close();
 const { lead, keepPublished } = scheduleOf({ signFor: 0, jwksMaxAge: 600, longestTokenTtl: 600, longestGrant: 0 });
 
 /** A copy of it. */
@@ -212,4 +213,30 @@ test('keys revoke withdraws a key for good, and its standby signs at once', asyn
   const again = await run('revoke', signer.kid, '--json');
   t.same(JSON.parse(again.stdout), { kid: signer.kid, already_revoked: true, successor: null, refresh_tokens: 0 });
   t.same(await rows(url), after);
+});
+
+test('keys revoke twice in a row leaves nobody to sign until a server makes a key, and notes the reason', async (t) => {
+  const { url, run } = await withKeys(t);
+  const [signer, standby] = (await rows(url)) as [Row, Row];
+  t.equal((await run('revoke', signer.kid, '--reason', 'laptop stolen, ticket 4711')).code, 0);
+  const second = await run('revoke', standby.kid);
+  t.equal(second.code, 0);
+  t.match(
+    second.stdout,
+    'There was no standby: a running server makes a new key within seconds, which no cache knows yet.',
+  );
+  t.same(await phases(run), { [standby.kid]: 'revoked', [signer.kid]: 'revoked' });
+  const noted = await execute(url, 'SELECT reason FROM revocation ORDER BY id');
+  t.same(noted, [{ reason: 'laptop stolen, ticket 4711' }, { reason: 'by command' }]);
+  for (const reason of ['', 'a\nb', 'x'.repeat(201)]) {
+    t.match(await run('revoke', signer.kid, '--reason', reason), {
+      code: 2,
+      stderr: /^keyturn: .*1 to 200 characters/,
+    });
+  }
+
+  const server = await startIssuer(t, { beside: { ...first, databaseUrl: url } });
+  const after = await phases(run);
+  t.same(Object.values(after).sort(), ['revoked', 'revoked', 'signing', 'standby'], 'the server has made two');
+  t.same((await get(server, '/health/ready')).json, { status: 'ok' });
 });

@@ -53,7 +53,8 @@ async function contextOf(config: Config, database: Database): Promise<Context> {
     longestTokenTtl: Math.max(longestTokenTtl, config.accessTokenTtl),
     longestGrant: config.refreshTokenTtl,
   });
-  const now = Math.floor(row?.now ?? 0);
-  const revoker = createRevoker({ database, now: () => now, longestLife: () => schedule.keepPublished });
-  return { config, database, now, schedule, revoker };
+  const measuredAt = performance.now();
+  const databaseNow = () => Math.floor((row?.now ?? 0) + (performance.now() - measuredAt) / 1000);
+  const revoker = createRevoker({ database, now: databaseNow, longestLife: () => schedule.keepPublished });
+  return { config, database, now: databaseNow(), schedule, revoker };
 }

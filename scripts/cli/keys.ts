@@ -6,7 +6,7 @@ import type { Database } from '../../src/store/database.ts';
 import { countGrantsRedeemed } from '../../src/store/grant.ts';
 import { listSigningKeys } from '../../src/store/signing-key.ts';
 import { refreshTokenAlg } from '../../src/tokens/mint.ts';
-import { algArgument, once } from './arguments.ts';
+import { algArgument, nameArgument, once } from './arguments.ts';
 import { withDatabase } from './context.ts';
 import { Failure, mistake } from './failure.ts';
 import { addSealCommands } from './key-seals.ts';
@@ -17,6 +17,7 @@ interface KeyOptions {
   now?: true;
   alg?: string;
   dryRun?: true;
+  reason?: string;
   json?: true;
 }
 
@@ -64,6 +65,7 @@ export function addKeyCommands(program: Command): void {
     .command('revoke')
     .description('withdraw a key that others may hold, with all it has signed; the standby signs at once')
     .argument('<kid>')
+    .option('--reason <text>', 'why, for whoever looks at the table of revocations', once(nameArgument))
     .option('--json', 'print JSON')
     .action(async (kid: string, options: KeyOptions) => {
       await withDatabase(async ({ database, config, revoker, now, schedule }) => {
@@ -71,7 +73,7 @@ export function addKeyCommands(program: Command): void {
         if (grants > 0 && !options.json) {
           process.stdout.write(`About ${grants} refresh tokens are signed by it: who has one signs in again.\n`);
         }
-        const revocation = await revoker.revokeKey(kid, schedule, 'by command');
+        const revocation = await revoker.revokeKey(kid, schedule, options.reason ?? 'by command');
         if (revocation === undefined) throw mistake('there is no key of that kid: see keyturn keys list');
         const { already, successor = null } = revocation;
         print(options.json, { kid, already_revoked: already, successor, refresh_tokens: grants }, () =>
@@ -80,6 +82,9 @@ export function addKeyCommands(program: Command): void {
             : [
                 `${kid} is revoked: it no longer signs, and the JWKS no longer shows it.`,
                 ...(successor === null ? [] : [`${successor} signs from now on.`]),
+                ...(revocation.leaderless
+                  ? ['There was no standby: a running server makes a new key within seconds, which no cache knows yet.']
+                  : []),
                 'Services that read the revocation feed refuse what it has signed at once; others when they have fetched',
                 `the JWKS anew: within ${durationInWords(config.jwksMaxAge)}.`,
               ].join('\n'),

@@ -59,6 +59,8 @@ export interface KeyRevocation {
   readonly already: boolean;
   /** The standby that signs from now on in its place, where it was the signer and there was one. */
   readonly successor: string | undefined;
+  /** It was the signer and there was no standby, as when another one was revoked a moment ago: the rotator makes a key. */
+  readonly leaderless: boolean;
 }
 
 /**
@@ -74,13 +76,14 @@ export async function withdrawKey(
 ): Promise<KeyRevocation | undefined> {
   const key = keys.find((candidate) => candidate.kid === kid);
   if (key === undefined) return undefined;
-  if (key.revokedAt !== null) return { key, already: true, successor: undefined };
+  if (key.revokedAt !== null) return { key, already: true, successor: undefined, leaderless: false };
   await write.revoke(kid, now);
   await write.erasePrivateHalf(kid);
   const rest = keys.map((other) => (other.kid === kid ? { ...key, revokedAt: now, sealedPrivateJwk: null } : other));
   const ofAlg = rest.filter(({ alg }) => alg === key.alg);
   const step = plan(key.alg, ofAlg, now, schedule).find(({ act }) => act === 'promote');
-  if (step?.act !== 'promote') return { key, already: false, successor: undefined };
+  const leaderless = step === undefined && signerOf(ofAlg, now) === undefined;
+  if (step?.act !== 'promote') return { key, already: false, successor: undefined, leaderless };
   await write.setSignsFrom(step.kid, step.signsFrom);
-  return { key, already: false, successor: step.kid };
+  return { key, already: false, successor: step.kid, leaderless };
 }
