@@ -1,7 +1,7 @@
 import crypto from 'node:crypto';
 import { syncBuiltinESMExports } from 'node:module';
 
-type Watched = 'sign' | 'createHash' | 'timingSafeEqual';
+type Watched = 'sign' | 'hash' | 'timingSafeEqual';
 
 /** Notes the arguments of each call of a function of node:crypto, by whomever, until the test ends. */
 export function watchCrypto(t: { teardown(undo: () => void): void }, name: Watched): unknown[][] {
