@@ -97,6 +97,28 @@ test('openid-client: another app of the same person needs no password', async (t
   t.equal(tokens.claims()?.sub, ada.id);
 });
 
+test('openid-client: what a client gives back is over, as introspection tells', async (t) => {
+  for (const values of Object.values(kinds)) {
+    const config = await discover(values);
+    const { url, checks } = await begin(config);
+    const tokens = await oidc.authorizationCodeGrant(config, await returned(url), checks);
+    const refresh = tokens.refresh_token ?? '';
+    if (values.authMethod !== 'none') {
+      const claims = { sub: ada.id, client_id: config.clientMetadata().client_id, username: 'ada@example.org' };
+      t.match(await oidc.tokenIntrospection(config, tokens.access_token), { active: true, ...claims });
+      t.match(await oidc.tokenIntrospection(config, refresh, { token_type_hint: 'refresh_token' }), { active: true });
+    }
+    await oidc.tokenRevocation(config, refresh, { token_type_hint: 'refresh_token' });
+    await oidc.tokenRevocation(config, tokens.access_token);
+    if (values.authMethod !== 'none') {
+      t.same(await oidc.tokenIntrospection(config, tokens.access_token), { active: false });
+      t.same(await oidc.tokenIntrospection(config, refresh), { active: false });
+    }
+    t.equal(await failureOf(oidc.refreshTokenGrant(config, refresh)), 'invalid_grant');
+    t.match(await failureOf(oidc.fetchUserInfo(config, tokens.access_token, ada.id)), /OAUTH_/);
+  }
+});
+
 /** What a call was refused with, as openid-client names it. */
 async function failureOf(call: Promise<unknown>): Promise<string> {
   try {

@@ -8,7 +8,7 @@ import { post, registerResource, startIssuer } from './support/issuer.ts';
 import { authorizePath, newVerifier, redeem, registerApp, registerUser, signIn } from './support/people.ts';
 
 /** Another walk: SEED=17 RUNS=1000 npx tap dist/test/grant-property.test.js */
-const parameters = { seed: Number(process.env.SEED ?? 1), numRuns: Number(process.env.RUNS ?? 100) };
+const parameters = { seed: Number(process.env.SEED ?? 1), numRuns: Number(process.env.RUNS ?? 60) };
 
 const clock = createTestClock();
 const one = await startIssuer(tap, { clock });
