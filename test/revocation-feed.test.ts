@@ -161,6 +161,27 @@ test('a large document is compressed, once, as the reader takes it', async (t) =
   t.ok((compressions().brotliCompress ?? 0) <= 4, 'who asks for ever other deltas makes no work');
 });
 
+test('the whole, where it is large, is made once a second at most, and what came since is there at once', async (t) => {
+  const compressions = countCompressions(t);
+  const began = performance.now();
+  for (let round = 0; round < 8; round += 1) {
+    await revokeHere(jti(`round ${round}`));
+    const { headers, rawPayload } = await issuer.app.server.inject({
+      url: '/revocations',
+      headers: { 'accept-encoding': 'br' },
+    });
+    const whole = JSON.parse(brotliDecompressSync(rawPayload).toString());
+    const delta = await read(whole.id);
+    t.same([...whole.entries, ...delta.json.entries].at(-1), entryOf(`round ${round}`));
+    const [before, now] = [headers, delta.headers].map((said) => Number(said['revocations-as-of']));
+    const behind = delta.json.entries.length > 0;
+    t.ok(behind ? Number(before) < Number(now) : before === now, 'and says how old it is');
+  }
+  const took = performance.now() - began;
+  t.ok((compressions().brotliCompress ?? 0) <= 1 + took / 1_000, `${took} ms`);
+  t.ok(took < 8_000, 'or this shows nothing');
+});
+
 test('reading it asks the database nothing', async (t) => {
   const { id } = (await read()).json;
   const before = issuer.statements.length;

@@ -32,7 +32,9 @@ export interface Feed {
   asOf(): number;
   /** Changes whenever `after` may answer differently. */
   version(): number;
-  /** What came after a position; all that is live where it is not one that this feed has reached. */
+  /** Whether a position is one that this feed has reached. */
+  has(position: string): boolean;
+  /** What came after a position; all that is live where this feed does not have it. */
   after(position: string | undefined): Entries;
   /** Takes in a reading; entries that are over by `now` are left out. */
   take(reading: FeedReading, now: NumericDate): void;
@@ -62,16 +64,20 @@ export function createFeed(): Feed {
 
   const ownPosition = () => `${name}-${head}`;
 
+  /** The `n` of a position in this feed. */
+  function reached(since: string | undefined): number | undefined {
+    const [, feed, n] = position.exec(since ?? '') ?? [];
+    return feed === name && Number(n) <= head ? Number(n) : undefined;
+  }
+
   return {
     position: ownPosition,
     head: () => head,
     asOf: () => asOf,
     version: () => version,
 
-    after(since) {
-      const [, feed, n] = position.exec(since ?? '') ?? [];
-      return feed === name && Number(n) <= head ? log.after(Number(n)) : log.after(0);
-    },
+    has: (since) => reached(since) !== undefined,
+    after: (since) => log.after(reached(since) ?? 0),
 
     take(reading, now) {
       const before = { log, head, position: ownPosition() };

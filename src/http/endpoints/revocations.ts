@@ -24,40 +24,66 @@ const large = 64 * 1024;
 /** Milliseconds in which a large document has to be taken, so that slow readers do not keep old ones in memory. */
 const sendingTime = 30_000;
 
-/** Of one version, the documents that are kept and compressed: the whole, and the deltas that were asked for first. */
-const kept = 4;
+/** Seconds for which any cache may keep an answer, and we ourselves the whole denylist where it is large. */
+const maxAge = 1;
+
+/** How many deltas are kept: readers who follow the feed ask for the same few. */
+const keptDeltas = 4;
 
 /** What a page of another origin needs to know how old the answer is. */
 const exposed = 'Age, Date, ETag, Revocations-As-Of';
 
 interface Rendered {
+  readonly version: number;
+  /** When it was rendered: seconds since 1970, with fractions. */
+  readonly at: number;
+  /** As long as it is the newest it is confirmed by each reading of the database. */
+  asOf: number;
+  readonly etag: string;
   readonly parts: readonly Buffer[];
   readonly length: number;
   readonly coded: Map<Coding, Promise<Buffer>>;
 }
 
-/** The denylist, whole or what came after a position (docs/revocation-feed.md). Asks the database nothing. */
+/**
+ * The denylist, whole or what came after a position (docs/revocation-feed.md). Asks the database nothing, and does no work
+ * that grows with the denylist for one reader alone: large deltas are sent as they are, and the whole is compressed once a
+ * second at most, however often it changes.
+ */
 export function revocationsEndpoint({ issuer, feed, exactNow }: RevocationsServices): Endpoint {
   const begin = `{"issuer":${JSON.stringify(issuer)},"id":"`;
-  /** By how many entries are in them, which says which: all end at the head. */
-  const documents = new Map<number, Rendered>();
-  let renderedVersion = 0;
+  let whole: Rendered | undefined;
+  /** Those of the newest version, by how many entries are in them, which says which: all end at the head. */
+  const deltas = new Map<number, Rendered>();
 
-  function documentOf({ json, count }: Entries): Rendered {
-    if (feed.version() !== renderedVersion) documents.clear();
-    renderedVersion = feed.version();
-    const known = documents.get(count);
-    if (known !== undefined) return known;
+  function render({ json, count }: Entries): Rendered {
     const parts = [Buffer.from(`${begin}${feed.position()}","entries":[`), json, Buffer.from(']}')];
     const length = parts.reduce((sum, part) => sum + part.length, 0);
-    const document = { parts, length, coded: new Map() };
-    if (documents.size < kept) documents.set(count, document);
-    return document;
+    // Weak, as one tag stands for all codings (RFC 9110 §8.8.1). Up to one head entries only leave, in a fixed order.
+    const etag = `W/"${feed.position()}.${count}"`;
+    return { version: feed.version(), at: exactNow(), asOf: feed.asOf(), etag, parts, length, coded: new Map() };
   }
 
-  /** Once for each document and coding. Those that are not kept are sent as they are, so that asking costs no work. */
-  function codedIn(coding: Coding, document: Rendered, count: number): Promise<Buffer> | undefined {
-    if (document.length < small || documents.get(count) !== document) return undefined;
+  function wholeDocument(): Rendered {
+    const age = exactNow() - (whole?.at ?? 0);
+    const young = whole !== undefined && whole.length >= large && age >= 0 && age < maxAge;
+    if (whole === undefined || (whole.version !== feed.version() && !young)) whole = render(feed.after(undefined));
+    if (whole.version === feed.version()) whole.asOf = feed.asOf();
+    return whole;
+  }
+
+  function deltaAfter(since: string): Rendered {
+    const entries = feed.after(since);
+    const [any] = deltas.values();
+    if (any?.version !== feed.version()) deltas.clear();
+    const known = deltas.get(entries.count) ?? render(entries);
+    if (known.length < large && deltas.size < keptDeltas) deltas.set(entries.count, known);
+    known.asOf = feed.asOf();
+    return known;
+  }
+
+  function codedIn(coding: Coding, document: Rendered): Promise<Buffer> | undefined {
+    if (document.length < small || (document.length >= large && document !== whole)) return undefined;
     const coded = document.coded.get(coding) ?? compress(Buffer.concat(document.parts), coding);
     document.coded.set(coding, coded);
     return coded;
@@ -68,22 +94,19 @@ export function revocationsEndpoint({ issuer, feed, exactNow }: RevocationsServi
     if (since !== undefined && !isPosition(since)) {
       throw new ProtocolError('invalid_request', 'since is not a position of the feed');
     }
-    const entries = feed.after(since);
-    // Weak, as one tag stands for all codings (RFC 9110 §8.8.1). From one head on, entries only leave, in a fixed order.
-    const etag = `W/"${feed.position()}.${entries.count}"`;
+    const document = since !== undefined && feed.has(since) ? deltaAfter(since) : wholeDocument();
     reply.headers({
-      etag,
+      etag: document.etag,
       vary: 'Accept-Encoding',
-      'cache-control': 'public, max-age=1',
+      'cache-control': `public, max-age=${maxAge}`,
       'access-control-expose-headers': exposed,
-      'revocations-as-of': feed.asOf().toFixed(3),
+      'revocations-as-of': document.asOf.toFixed(3),
       // By the clock that the other is by, and rounded up, as their difference is an age.
       date: new Date(Math.ceil(exactNow()) * 1000).toUTCString(),
     });
-    if (matches(request.headers['if-none-match'], etag)) return reply.code(304).send();
-    const document = documentOf(entries);
+    if (matches(request.headers['if-none-match'], document.etag)) return reply.code(304).send();
     const coding = acceptedCoding(request.headers['accept-encoding']);
-    const coded = coding && (await codedIn(coding, document, entries.count));
+    const coded = coding && (await codedIn(coding, document));
     reply.type('application/json');
     if (coded !== undefined) reply.header('content-encoding', coding);
     const length = coded?.length ?? document.length;
