@@ -238,6 +238,10 @@ test('a reading of everything brings its readers what is new in it, under whatev
   });
   feed.take(reading('f', 1, 2, 3), 0);
   t.same(taken, [], 'the same again is no news');
+  const version = feed.version();
+  feed.take(reading('f', 2, 3), 0);
+  t.same(taken, [], 'nor is that something is gone');
+  t.not(feed.version(), version, 'but that is another document');
   feed.take(reading('e', 1, 2, 3), 0);
   t.same(taken.pop(), [`${'e'.repeat(16)}-3`], 'the name alone');
   feed.take(reading('d', 1, 9), 0);

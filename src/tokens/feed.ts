@@ -80,7 +80,7 @@ export function createFeed(): Feed {
     after: (since) => log.after(reached(since) ?? 0),
 
     take(reading, now) {
-      const before = { log, head, position: ownPosition() };
+      const before = { log, head, position: ownPosition(), count: log.after(0).count };
       if (reading.everything) {
         log = createEntryLog();
         name = reading.incarnation;
@@ -90,9 +90,9 @@ export function createFeed(): Feed {
       head = reading.revocations.at(-1)?.id ?? head;
       asOf = reading.asOf ?? asOf;
       const added = reading.everything ? log.without(before.log) : log.after(before.head);
-      if (added.count === 0 && ownPosition() === before.position) return;
-      version += 1;
-      for (const listener of listeners) listener(added);
+      const isNews = added.count > 0 || ownPosition() !== before.position;
+      if (isNews || log.after(0).count !== before.count) version += 1;
+      if (isNews) for (const listener of listeners) listener(added);
     },
 
     forget(now) {
