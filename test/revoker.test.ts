@@ -3,6 +3,7 @@ import { type Test, test } from 'tap';
 import { newId } from '../src/crypto/handle.ts';
 import { clientDefaults } from '../src/protocol/client.ts';
 import { disable, endSignIns, revokeRole, type User } from '../src/protocol/user.ts';
+import { locks, takeLock } from '../src/store/change.ts';
 import { addClient } from '../src/store/client.ts';
 import { findConsent, saveConsent } from '../src/store/consent.ts';
 import { openDatabase } from '../src/store/database.ts';
@@ -11,6 +12,7 @@ import { findSession, saveSession } from '../src/store/session.ts';
 import { addUser, findUser } from '../src/store/user.ts';
 import { createRevoker } from '../src/tokens/revocation.ts';
 import { freshDatabase } from './support/database.ts';
+import { eventually } from './support/process.ts';
 
 const now = 1_800_000_000;
 const hash = '$argon2id$v=19$m=64,t=3,p=2$c29tZXNhbHRzb21lc2FsdA$JihI5cU0dA9i7vaff50sicUfQvt0Ynt/Aa7xY0wdEGo';
@@ -245,4 +247,24 @@ test('a consent that is withdrawn ends every grant of that client and that perso
   t.ok(await findConsent(database, eve.id, 'client_web'));
   t.equal(await isLive(hers), true);
   t.same(await revoker.withdrawConsent(ada.id, 'client_web', 'consent withdrawn'), [], 'again is no error');
+});
+
+test('an entry outlives the tokens that were given out while its act waited for the others', async (t) => {
+  const { database, add, voided } = await start(t);
+  const user = await add();
+  let later = now;
+  const slow = createRevoker({ database, now: () => later, longestLife: () => 611 });
+  let act: Promise<unknown> = Promise.resolve();
+  await database.prisma.$transaction(async (tx) => {
+    await takeLock(tx, locks.changeLog);
+    act = slow.changeUser(user.id, endSignIns, 'user sign-out');
+    const waiting = `SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+                      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`;
+    await eventually(async () => (await database.query(waiting)).length > 0);
+    later += 8;
+  });
+  await act;
+  t.equal((await voided()).length, 1);
+  const [row] = await database.query<{ expires_at: Date }>('SELECT expires_at FROM revocation');
+  t.equal(Number(row?.expires_at) / 1000, now + 8 + 611);
 });

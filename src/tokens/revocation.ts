@@ -8,7 +8,7 @@ import type { Client } from '../protocol/client.ts';
 import { ProtocolError } from '../protocol/error.ts';
 import type { NumericDate, Seconds } from '../protocol/time.ts';
 import type { User, UserChange } from '../protocol/user.ts';
-import { type Changed, changing, type Transaction } from '../store/change.ts';
+import { type Changed, changing, locks, type Transaction, takeLock } from '../store/change.ts';
 import { type ClientChange, changeClient } from '../store/client.ts';
 import { removeConsent } from '../store/consent.ts';
 import type { Database } from '../store/database.ts';
@@ -120,8 +120,11 @@ export function createRevoker({ database, now, longestLife, onVoid }: RevokerOpt
   }
 
   async function revoke({ tx, changed, entries }: Act, what: Void, reason: string): Promise<void> {
-    const { kind, names, epochBelow = null, expiresAt = now() + longestLife(), clientId } = what;
+    const { kind, names, epochBelow = null, clientId } = what;
     if (names.length === 0) return;
+    // First: while it waits for the lock, tokens of before may still be given out, and the entry has to outlive those.
+    await takeLock(tx, locks.changeLog);
+    const expiresAt = what.expiresAt ?? now() + longestLife();
     const rows = names.map((name) => ({ digest: revocationDigest(kind, name), epochBelow, expiresAt }));
     await appendRevocations(
       tx,
