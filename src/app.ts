@@ -12,37 +12,27 @@ import { newId } from './crypto/handle.ts';
 import { createPasswords, hashingLimits } from './crypto/password.ts';
 import type { GrantServices } from './grants/grant-type.ts';
 import { createAddressOf } from './http/address.ts';
+import { createAdminServer } from './http/admin-server.ts';
 import { createClientAuthenticator } from './http/client-authentication.ts';
-import { createCookies } from './http/cookies.ts';
-import { accountEndpoints } from './http/endpoints/account.ts';
-import { assetEndpoints } from './http/endpoints/assets.ts';
-import { authorizeEndpoints } from './http/endpoints/authorize.ts';
 import { healthEndpoints } from './http/endpoints/health.ts';
 import { introspectionEndpoint } from './http/endpoints/introspect.ts';
 import { jwksEndpoint } from './http/endpoints/jwks.ts';
-import { logoutEndpoints } from './http/endpoints/logout.ts';
 import { metadataEndpoints } from './http/endpoints/metadata.ts';
 import { revocationStreamEndpoint } from './http/endpoints/revocation-stream.ts';
 import { revocationsEndpoint } from './http/endpoints/revocations.ts';
 import { revocationEndpoint } from './http/endpoints/revoke.ts';
-import { sessionEndpoints } from './http/endpoints/session.ts';
-import { signInEndpoints } from './http/endpoints/sign-in.ts';
 import { tokenEndpoint } from './http/endpoints/token.ts';
 import { userinfoEndpoints } from './http/endpoints/userinfo.ts';
-import { createPageSender } from './http/page-sender.ts';
+import { createMetrics } from './http/metrics.ts';
 import { createRate } from './http/rate.ts';
 import { createServer } from './http/server.ts';
-import { createSessionCookies } from './http/session-cookies.ts';
 import { readKeyEncryptionKeys } from './keys/key-encryption-keys.ts';
 import { createKeyring, type Keyring } from './keys/keyring.ts';
 import { clockSkew, pollInterval, scheduleOf } from './keys/lifecycle.ts';
 import { createRotator } from './keys/rotator.ts';
-import { createAccounts } from './login/accounts.ts';
 import { createBackChannel } from './login/back-channel.ts';
-import { createFlow } from './login/flow.ts';
-import { createKnownBrowsers } from './login/known-browsers.ts';
-import { createPages, type Logo } from './login/pages/index.ts';
-import { createSessions } from './login/sessions.ts';
+import type { Logo } from './login/pages/index.ts';
+import { composePeople } from './people.ts';
 import { createReplica } from './replica.ts';
 import { openDatabase } from './store/database.ts';
 import type { DatabaseAddress } from './store/database-errors.ts';
@@ -74,6 +64,8 @@ export interface AppOptions {
 
 export interface App {
   readonly server: FastifyInstance;
+  /** Where ADMIN_PORT is set. */
+  readonly adminServer: FastifyInstance | undefined;
   readonly keyring: Keyring;
   /** Where the database is, for people. */
   readonly databaseAddress: DatabaseAddress;
@@ -170,50 +162,41 @@ export async function createApp(options: AppOptions): Promise<App> {
     refreshIdle,
     refreshGrace: config.refreshGrace,
   };
-  const sessions = createSessions(database);
   const passwords = createPasswords(hashingLimits(availableParallelism()));
-  const accounts = createAccounts({ database, passwords, now });
-  const flow = createFlow({
-    issuer: config.issuer,
-    database,
-    sessions,
-    client: registry.client,
-    seal: keyEncryptionKeys.seal,
-    unseal: keyEncryptionKeys.unseal,
-    subjectOf: async (idToken) => (await reader.idTokenHint(idToken))?.sub,
-    now,
-  });
-  const pages = createPages({
-    issuer: config.issuer,
-    brand: { name: config.brandName, color: config.brandColor, ...(options.logo && { logo: options.logo }) },
-  });
   const addressOf = createAddressOf(log);
-  const ownCookies = createCookies(config.issuer);
-  const knownBrowsers = createKnownBrowsers(keyEncryptionKeys);
-  const browserServices = {
-    issuer: config.issuer,
+  const people = composePeople({
+    config,
     database,
-    client: registry.client,
-    resource: registry.resource,
-    flow,
-    sessions,
-    accounts,
+    registry,
+    keyEncryptionKeys,
+    passwords,
+    mint,
+    reader,
     revoker,
-    now,
-    cookies: ownCookies,
-    knownBrowsers,
+    backChannel,
+    grantServices,
     addressOf,
-    views: pages,
-    pages: createPageSender({ issuer: config.issuer, pages, resource: registry.resource }),
-  };
+    now,
+    logo: options.logo,
+  });
   const user = (id: string) => findUser(database, id);
   const authenticator = createClientAuthenticator(registry, config.issuer);
+  const revocationStream = revocationStreamEndpoint({ feed, authenticator, addressOf, exactNow: clock.exactNow });
+  const metrics =
+    config.adminPort === undefined
+      ? undefined
+      : createMetrics({
+          now: clock.exactNow,
+          keys: keyring.rows,
+          schedule,
+          feed: { asOf: feed.asOf, entries: () => denylist.size, readers: revocationStream.readers },
+          passwords: passwords.load,
+          pool: database.pool,
+          ready: () => ['ok', 'degraded'].includes(replica.readiness().status),
+        });
   const endpoints = [
     jwksEndpoint(keyring, config.jwksMaxAge),
-    ...authorizeEndpoints(browserServices),
-    ...signInEndpoints(browserServices),
-    ...logoutEndpoints({ ...browserServices, backChannel, idTokenHint: reader.idTokenHint }),
-    ...accountEndpoints({ ...browserServices, passwords }),
+    ...people,
     tokenEndpoint({
       registry,
       authenticator,
@@ -223,24 +206,13 @@ export async function createApp(options: AppOptions): Promise<App> {
       grantServices,
       addressOf,
       rate: createRate(config.tokenRate),
-    }),
-    ...sessionEndpoints({
-      registry,
-      accounts,
-      grantServices,
-      mint,
-      cookies: createSessionCookies(config.issuer),
-      ownCookies,
-      knownBrowsers,
-      addressOf,
-      now,
+      ...(metrics && { onIssued: metrics.issued }),
     }),
     ...userinfoEndpoints({ reader, user }),
     revocationEndpoint({ authenticator, reader, revoker, now }),
     introspectionEndpoint({ authenticator, reader, database, user, now }),
     revocationsEndpoint({ issuer: config.issuer, feed, exactNow: clock.exactNow }),
-    revocationStreamEndpoint({ feed, authenticator, addressOf, exactNow: clock.exactNow }),
-    ...assetEndpoints(pages.assets),
+    revocationStream,
     ...healthEndpoints(replica.readiness),
   ];
   const server = await createServer({
@@ -250,20 +222,25 @@ export async function createApp(options: AppOptions): Promise<App> {
     log,
     trustProxy: config.trustProxy,
     instance,
+    onAnswer: metrics?.answered,
     readiness: replica.readiness,
     caughtUp: replica.caughtUp,
     isRegisteredOrigin: registry.hasOrigin,
     isFirstPartyOrigin: (origin) => registry.firstPartyOf(origin).length > 0,
   });
 
+  const adminServer = metrics && createAdminServer(metrics);
+
   return {
     server,
+    adminServer,
     keyring,
     databaseAddress: database.address,
     start: replica.start,
     refresh: replica.refresh,
     async close() {
       await server.close();
+      await adminServer?.close();
       await replica.stop();
       await backChannel.stop();
       await database.close();

@@ -11,6 +11,7 @@ import {
   type Kind,
   listenAddress,
   oneOf,
+  optional,
   pictureFile,
   proxies,
   quoted,
@@ -37,6 +38,14 @@ export const settings = {
   host: { name: 'HOST', default: 'localhost', ...listenAddress },
   /** TCP port to listen on; 0 for any that is free. */
   port: { name: 'PORT', default: '3000', ...wholeNumber(0, 65535, '0 for any free port') },
+  /** TCP port of the admin server (`/metrics`); undefined for none. */
+  adminPort: {
+    name: 'ADMIN_PORT',
+    default: '',
+    ...optional(wholeNumber(0, 65535, 'nothing for none; 0 for any free port')),
+  },
+  /** IP address or host name that the admin server listens on. */
+  adminHost: { name: 'ADMIN_HOST', default: 'localhost', ...listenAddress },
   /** Postgres connection URL, a secret; undefined for the embedded database. */
   databaseUrl: { name: 'DATABASE_URL', default: '', secret: true, ...databaseUrl },
   /** Absolute path of the folder of the embedded database. */

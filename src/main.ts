@@ -94,10 +94,14 @@ async function main(): Promise<void> {
     });
     if (stopping) return;
     await app.server.listen({ host: config.host, port: config.port });
+    await app.adminServer?.listen({ host: config.adminHost, port: config.adminPort ?? 0 });
     await app.start();
-    const { server, keyring, databaseAddress } = app;
+    const { server, adminServer, keyring, databaseAddress } = app;
     const addresses = server.addresses();
-    process.stdout.write(startMessage({ config, version, embedded, databaseAddress, addresses, keyring }));
+    const adminAddresses = adminServer?.addresses() ?? [];
+    process.stdout.write(
+      startMessage({ config, version, embedded, databaseAddress, addresses, adminAddresses, keyring }),
+    );
   }
 
   /** Lets requests finish, then the database. Again is nothing: the time it takes is bounded. */

@@ -12,16 +12,15 @@ export interface StartFacts {
   readonly embedded: EmbeddedPostgres | undefined;
   readonly databaseAddress: DatabaseAddress;
   readonly addresses: readonly (AddressInfo | string)[];
+  /** Of the admin server; none where there is none. */
+  readonly adminAddresses: readonly (AddressInfo | string)[];
   readonly keyring: Keyring;
 }
 
 /** Where it listens, which database and keys it uses, and what to type next. Never a password. */
 export function startMessage(facts: StartFacts): string {
-  const { config, version, embedded, databaseAddress, addresses, keyring } = facts;
-  const listening = addresses.map((at) => {
-    if (typeof at === 'string') return at;
-    return at.family === 'IPv6' ? `http://[${at.address}]:${at.port}` : `http://${at.address}:${at.port}`;
-  });
+  const { config, version, embedded, databaseAddress, addresses, adminAddresses, keyring } = facts;
+  const metrics = adminAddresses.map((at) => `${urlOf(at)}/metrics`);
   const published = keyring.published();
   const signing = [...algorithms.keys()].flatMap((alg) => {
     const ofAlg = published.filter((key) => key.alg === alg);
@@ -33,7 +32,7 @@ export function startMessage(facts: StartFacts): string {
       : `embedded Postgres ${embedded.version} in ${embedded.folder}`;
   return `
 Keyturn ${version} issues tokens as ${config.issuer}
-  listens on  ${listening.join(' and ')}
+  listens on  ${addresses.map(urlOf).join(' and ')}${metrics.length > 0 ? `\n  metrics     ${metrics.join(' and ')}` : ''}
   database    ${database}
   keys        ${signing.join(', ')}, sealed with what is in ${config.keysDir}
 
@@ -43,4 +42,9 @@ Next, in another terminal, in the same folder and with the same settings:
   curl -u CLIENT_ID:CLIENT_SECRET -d grant_type=client_credentials ${config.issuer}/token
 
 `;
+}
+
+function urlOf(at: AddressInfo | string): string {
+  if (typeof at === 'string') return at;
+  return at.family === 'IPv6' ? `http://[${at.address}]:${at.port}` : `http://${at.address}:${at.port}`;
 }

@@ -32,6 +32,8 @@ const defaults: Config = {
   issuer: 'http://localhost:3000',
   host: 'localhost',
   port: 3000,
+  adminPort: undefined,
+  adminHost: 'localhost',
   databaseUrl: undefined,
   dataDir: '/srv/keyturn/data',
   keysDir: '/srv/keyturn/keys',

@@ -48,6 +48,11 @@ export function wholeNumber(least: number, most: number, meaning: string): Kind<
 }
 
 /** A duration. */
+/** The same, or nothing. */
+export function optional<Value>(kind: Kind<Value>): Kind<Value | undefined> {
+  return { ...kind, parse: (text, cwd) => (text === '' ? allow(undefined) : kind.parse(text, cwd)) };
+}
+
 export function seconds(least: Seconds, most: Seconds): Kind<Seconds> {
   return wholeNumber(least, most, 'in seconds');
 }

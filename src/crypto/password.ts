@@ -24,6 +24,8 @@ export interface Passwords {
    * from the time that there was none. Rejects as `hash` does.
    */
   verify(password: string, kept: string | undefined): Promise<boolean>;
+  /** How many are being hashed, and how many wait for it. */
+  load(): { readonly running: number; readonly waiting: number };
   /** Whether a hash was made with other parameters than a new one would be. */
   needsRehash(kept: string): boolean;
 }
@@ -49,6 +51,7 @@ export function createPasswords(limits: QueueLimits): Passwords {
       if (password.length > longestText) return false;
       return queue(() => verify(kept ?? decoy, toBytes(password)));
     },
+    load: queue.load,
     needsRehash: (kept) => !kept.startsWith(signature),
   };
 }

@@ -14,7 +14,11 @@ export interface QueueLimits {
  * Runs work when its turn comes, first come first served. Rejects with `temporarily_unavailable`, and never starts the
  * work, where too many wait already or its turn does not come in time.
  */
-export type Queue = <T>(work: () => Promise<T>) => Promise<T>;
+export interface Queue {
+  <T>(work: () => Promise<T>): Promise<T>;
+  /** How many run, and how many wait. */
+  load(): { readonly running: number; readonly waiting: number };
+}
 
 export function createQueue({ concurrency, waiting, patience }: QueueLimits): Queue {
   /** Those who wait, each as what lets it start: a set keeps the order, and whoever gives up leaves from the middle. */
@@ -56,12 +60,13 @@ export function createQueue({ concurrency, waiting, patience }: QueueLimits): Qu
     return new ProtocolError('temporarily_unavailable', 'too many people are signing in just now', { retryAfter });
   }
 
-  return async (work) => {
+  async function queue<T>(work: () => Promise<T>): Promise<T> {
     await enter();
     try {
       return await work();
     } finally {
       leave();
     }
-  };
+  }
+  return Object.assign(queue, { load: () => ({ running, waiting: line.size }) });
 }

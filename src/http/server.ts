@@ -26,6 +26,8 @@ export interface ServerOptions extends AdmissionOptions {
   readonly trustProxy: readonly string[];
   /** Begins each request id, so that ids of several instances differ. */
   readonly instance: string;
+  /** Told of each answer of an endpoint, if given; that has its price. */
+  readonly onAnswer?: ((path: string, method: string, status: number) => void) | undefined;
   /** Whether a client has registered the origin, and whether a first-party client has. */
   isRegisteredOrigin(origin: string): boolean;
   isFirstPartyOrigin(origin: string): boolean;
@@ -128,6 +130,7 @@ function route(server: FastifyInstance, url: string, endpoint: Endpoint, options
         if (refusal instanceof Promise) refusal.then(done, done);
         else done(refusal);
       },
+      ...(options.onAnswer && { onResponse: countAnswer(endpoint, options.onAnswer) }),
       handler: (request, reply) => endpoint.handle(request, reply),
       ...(endpoint.sendError && { errorHandler: endpoint.sendError }),
     });
@@ -147,6 +150,10 @@ function route(server: FastifyInstance, url: string, endpoint: Endpoint, options
     allowReading(request, reply, endpoint, options);
     return reply.code(204).headers(preflight).send();
   });
+}
+
+function countAnswer({ path, method }: Endpoint, onAnswer: NonNullable<ServerOptions['onAnswer']>) {
+  return async (_request: FastifyRequest, reply: FastifyReply) => onAnswer(path, method, reply.statusCode);
 }
 
 /** Bytes. What is sent as JSON is an address and a password. */

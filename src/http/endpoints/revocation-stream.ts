@@ -37,6 +37,11 @@ export interface RevocationStreamServices {
   readonly limits?: StreamLimits;
 }
 
+/** The endpoint, and how many read it. */
+export interface RevocationStream extends Endpoint {
+  readers(): number;
+}
+
 /** A reader. */
 interface Stream {
   readonly raw: ServerResponse;
@@ -59,7 +64,7 @@ const nothing = parseForm('');
  * The feed as server-sent events (docs/revocation-feed.md; HTML §9.2). An event is rendered once for all readers, and what a
  * reader is sent first is a range of bytes that all share, so that neither many nor slow readers cost memory.
  */
-export function revocationStreamEndpoint(services: RevocationStreamServices): Endpoint {
+export function revocationStreamEndpoint(services: RevocationStreamServices): RevocationStream {
   const { feed, authenticator, addressOf, exactNow, limits = streamLimits } = services;
   const places = createPlaces(limits);
   const streams = new Set<Stream>();
@@ -136,6 +141,7 @@ export function revocationStreamEndpoint(services: RevocationStreamServices): En
   }
 
   return {
+    readers: () => streams.size,
     path: '/revocations/stream',
     method: 'GET',
     readableBy: 'anyone',

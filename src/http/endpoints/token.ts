@@ -23,6 +23,7 @@ export interface TokenEndpointServices {
   readonly addressOf: AddressOf;
   /** How often one client may ask. */
   readonly rate: Rate;
+  onIssued?(grantType: string, alg: string): void;
 }
 
 /**
@@ -71,6 +72,7 @@ export function tokenEndpoint(services: TokenEndpointServices): Endpoint {
       const idToken = identity ? await mint.idToken(authorization, behind) : undefined;
       const refresh = behind?.refresh && (await mint.refreshToken(authorization, behind, behind.refresh));
 
+      services.onIssued?.(name, target.alg);
       const aud = target.resource?.identifier;
       message.log.info(
         { reqId: message.id, client: client.id, grant: name, sub: behind?.grant.userId, aud, jti: issued.jti },
