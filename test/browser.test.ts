@@ -33,7 +33,7 @@ async function start(t: Test) {
   await registerResource(issuer);
   await registerUser(issuer);
   const apiPort = await freePort();
-  await serve(t, createOrdersApi(issuer.issuer, orders.identifier), apiPort);
+  await serve(t, await createOrdersApi(issuer.issuer, orders.identifier), apiPort);
   const ordersUrl = `http://localhost:${apiPort}/orders`;
   const [shop, bookings] = [
     await startApp(t, issuer, 'Web shop', ordersUrl),

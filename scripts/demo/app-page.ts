@@ -28,6 +28,7 @@ export function appPage({ name, color, person, orders }: AppPage): string {
 <body><h1>${escaped(name)}</h1>${body}</body></html>`;
 }
 
-function escaped(text: string): string {
+/** A text as it may stand in a page. */
+export function escaped(text: string): string {
   return text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
 }

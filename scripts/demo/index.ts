@@ -1,13 +1,15 @@
 /**
- * `npm run demo`: an issuer, two web apps and an API on this machine, and an account to try them with. Everything lives in
- * a temporary folder and is gone when it ends.
+ * `npm run demo`: an issuer, two web apps, an API and a page of one token on this machine, and an account to try them with.
+ * Everything lives in a temporary folder and is gone when it ends.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { FastifyInstance } from 'fastify';
+import type { KeyLife } from './keys-view.ts';
 import { createOrdersApi } from './orders-api.ts';
+import { createTokenApp } from './token-app.ts';
 import { createWebApp } from './web-app.ts';
 
 const checkout = resolve(import.meta.dirname, '../../..');
@@ -29,11 +31,15 @@ const env = {
   DATA_DIR: join(folder, 'data'),
   KEYS_DIR: join(folder, 'keys'),
   LOG_LEVEL: process.env.LOG_LEVEL ?? 'warn',
+  // So that keys turn while one looks on; by default they sign for thirty days.
+  KEY_SIGN_FOR: process.env.KEY_SIGN_FOR ?? '320',
+  JWKS_MAX_AGE: process.env.JWKS_MAX_AGE ?? '10',
+  ACCESS_TOKEN_TTL: process.env.ACCESS_TOKEN_TTL ?? '300',
   BRAND_NAME: process.env.BRAND_NAME ?? 'Keyturn demo',
 };
 
 /** Runs `keyturn` and answers what it prints as JSON. */
-function keyturn(args: string[], input = ''): Promise<Record<string, string>> {
+function keyturn<Printed = Record<string, string>>(args: string[], input = ''): Promise<Printed> {
   const child = spawn(process.execPath, [join(checkout, 'scripts/keyturn.js'), ...args, '--json'], {
     cwd: folder,
     env,
@@ -85,6 +91,14 @@ async function addApp({ name, color, url }: (typeof apps)[number], ordersUrl: st
   return createWebApp({ name, color, url, issuer, clientId, clientSecret, ordersUrl });
 }
 
+async function addTokenApp(url: string, ordersUrl: string): Promise<FastifyInstance> {
+  const grant = ['--grant', 'client_credentials', '--audience', audience, '--scope', 'orders:read'];
+  const added = await keyturn(['client', 'add', 'One token', ...grant]);
+  const [clientId = '', clientSecret = ''] = [added.client_id, added.client_secret];
+  const keys = () => keyturn<KeyLife[]>(['keys', 'list']);
+  return createTokenApp({ url, issuer, clientId, clientSecret, ordersUrl, keys });
+}
+
 const servers: FastifyInstance[] = [];
 let issuerProcess: ChildProcess | undefined;
 
@@ -104,12 +118,14 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 try {
   issuerProcess = await startIssuer();
   const ordersUrl = `http://localhost:${port + 3}/orders`;
+  const tokenUrl = `http://localhost:${port + 4}`;
   await keyturn(['resource', 'add', audience, '--scope', 'orders:read=See your orders']);
   await keyturn(['user', 'add', account.email, '--name', 'Ada Lovelace', '--password-stdin'], `${account.password}\n`);
-  servers.push(createOrdersApi(issuer, audience));
+  servers.push(await createOrdersApi(issuer, audience));
   for (const app of apps) servers.push(await addApp(app, ordersUrl));
-  for (const [at, at_port] of [port + 3, port + 1, port + 2].entries()) {
-    await servers[at]?.listen({ host: 'localhost', port: at_port });
+  servers.push(await addTokenApp(tokenUrl, ordersUrl));
+  for (const [at, atPort] of [port + 3, port + 1, port + 2, port + 4].entries()) {
+    await servers[at]?.listen({ host: 'localhost', port: atPort });
   }
   process.stdout.write(`
 Two web apps share one sign-in. Open the first, sign in, then open the second; sign out in either.
@@ -118,6 +134,7 @@ Two web apps share one sign-in. Open the first, sign in, then open the second; s
   account    ${account.email}, password: ${account.password}
   issuer     ${issuer} (its own page for the person: ${issuer}/account)
   orders API ${ordersUrl}, which verifies tokens by itself
+  one token  ${tokenUrl}: watch its life, its key and all keys; revoke it, and the API refuses it
 
 Ctrl-C ends everything and leaves nothing behind.
 
