@@ -113,7 +113,8 @@ test('one address has twenty streams, and a client that says who it is has more'
 });
 
 test('a stream that waits for another on its connection takes no place', async (t) => {
-  const twice = request(`GET ${path}`) + request(`GET ${path}`);
+  const here = { 'x-forwarded-for': '192.0.2.21' };
+  const twice = request(`GET ${path}`, ['X-Forwarded-For: 192.0.2.21']).repeat(2);
   const sockets = await Promise.all(
     Array.from({ length: 12 }, async () => {
       const socket = net.connect(port, '127.0.0.1').setEncoding('utf8');
@@ -124,7 +125,7 @@ test('a stream that waits for another on its connection takes no place', async (
       return socket;
     }),
   );
-  t.equal((await openEvents(t, port)).status, 200);
+  t.equal((await openEvents(t, port, path, here)).status, 200);
   for (const socket of sockets) socket.destroy();
 });
 
