@@ -20,6 +20,11 @@ async function token(): Promise<string> {
   return json.access_token;
 }
 
+/** Whether the issuer itself knows a token as good. */
+async function isActive(text: string): Promise<boolean> {
+  return (await post(issuer, '/introspect', { token: text }, { authorization: basic })).json.active;
+}
+
 async function choose(alg: string) {
   const ended = await keyturn(env, 'resource', 'update', orders.identifier, '--alg', alg);
   await issuer.app.refresh();
@@ -52,7 +57,35 @@ test('a resource service goes from ES256 to RS256 and back, and no verifier has 
     t.equal(decodeProtectedHeader(issued).alg, alg);
     tokens.push(issued);
     for (const text of tokens) await t.resolves(verify(text), `while it is ${alg}`);
+    t.ok(await isActive(issued));
   }
+});
+
+test('the issuer knows every ES256 signature of its own, and none that was touched', async (t) => {
+  const flipped = (bytes: Buffer, at: number) =>
+    Buffer.from(bytes.map((byte, index) => (index === at ? byte ^ 1 : byte)));
+  const zeros = Buffer.alloc(32);
+  // One in 256 of r and of s begins with a zero, half of them with a bit that DER takes for a sign.
+  for (let time = 0; time < 150; time += 1) {
+    const text = await token();
+    const dot = text.lastIndexOf('.');
+    const signature = Buffer.from(text.slice(dot + 1), 'base64url');
+    if (!(await isActive(text))) t.fail(text);
+    const [r, s] = [signature.subarray(0, 32), signature.subarray(32)];
+    const forged = [
+      flipped(signature, time % 64),
+      Buffer.concat([s, r]),
+      Buffer.concat([zeros, s]),
+      Buffer.concat([r, zeros]),
+      Buffer.alloc(64, 0xff),
+      signature.subarray(0, 63),
+      Buffer.concat([signature, zeros]),
+      Buffer.alloc(0),
+    ];
+    const other = forged[time % forged.length] as Buffer;
+    if (await isActive(`${text.slice(0, dot)}.${other.toString('base64url')}`)) t.fail(`${time}: ${text}`);
+  }
+  t.pass();
 });
 
 test('other algorithms have no keys before they are added', async (t) => {
@@ -105,6 +138,7 @@ for (const alg of [...algorithms.keys()].filter((name) => !/^[ER]S256$/.test(nam
     t.equal((await choose(alg)).code, 0);
     const after = await token();
     t.equal(decodeProtectedHeader(after).alg, alg);
+    t.ok(await isActive(after), 'to the issuer too');
     for (const text of [before, after]) await t.resolves(verify(text), 'known to who has fetched meanwhile');
     const rotated = await keyturn(env, 'keys', 'rotate', '--dry-run');
     t.match(rotated.stdout, `${alg}: `);

@@ -4,6 +4,7 @@
  */
 import { constants, type KeyObject, sign } from 'node:crypto';
 import type { Algorithm } from '../crypto/algorithms.ts';
+import { createBatch } from './batch.ts';
 
 /** Signs text, answering the base64url signature as a JWS carries it (RFC 7515 §3.1). */
 export interface SigningQueue {
@@ -13,40 +14,26 @@ export interface SigningQueue {
 interface Item {
   readonly key: KeyObject;
   readonly signingInput: string;
-  readonly resolve: (signature: string) => void;
-  readonly reject: (error: unknown) => void;
 }
 
 export function createSigningQueue(): SigningQueue {
   /** One line per algorithm, so that a slow one never delays a quick one. */
-  const lines = new Map<Algorithm, Item[]>();
+  const lines = new Map<Algorithm, (item: Item) => Promise<string>>();
 
-  function flush(algorithm: Algorithm, line: Item[]): void {
-    for (const item of line.splice(0, algorithm.batch)) {
-      try {
-        item.resolve(signOnce(algorithm, item.key, item.signingInput));
-      } catch (error) {
-        item.reject(error);
-      }
+  function lineOf(algorithm: Algorithm): (item: Item) => Promise<string> {
+    let line = lines.get(algorithm);
+    if (line === undefined) {
+      line = createBatch(algorithm.batch, ({ key, signingInput }: Item) => signOnce(algorithm, key, signingInput));
+      lines.set(algorithm, line);
     }
-    if (line.length > 0) setImmediate(flush, algorithm, line);
+    return line;
   }
 
-  return {
-    sign(algorithm, key, signingInput) {
-      return new Promise((resolve, reject) => {
-        let line = lines.get(algorithm);
-        if (line === undefined) {
-          line = [];
-          lines.set(algorithm, line);
-        }
-        if (line.push({ key, signingInput, resolve, reject }) === 1) setImmediate(flush, algorithm, line);
-      });
-    },
-  };
+  return { sign: (algorithm, key, signingInput) => lineOf(algorithm)({ key, signingInput }) };
 }
 
-const pssPadding = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST };
+/** RFC 7518 §3.5. */
+export const pssPadding = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST };
 
 /** One signature, now. Elliptic-curve signatures are made as DER, since on Node 24 the other form takes twice as long. */
 export function signOnce(algorithm: Algorithm, key: KeyObject, signingInput: string): string {

@@ -27,7 +27,7 @@ interface Item {
 }
 
 /** So many share a statement at the most: it holds their rows until it is over. */
-const batchSize = 64;
+const batchSize = 16;
 
 export function createRefreshGate({ database, idle, now }: RefreshGateOptions): RefreshGate {
   /** Those of this turn, each grant once. */

@@ -1,8 +1,9 @@
 /** Reads tokens that come back to the issuer: whoever shows them, and whatever for, by the same checks. */
 
-import { createPublicKey, type KeyObject, verify } from 'node:crypto';
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import type { Denylist } from '@keyturn/verifier/denylist';
 import { algorithm } from '../crypto/algorithms.ts';
+import { createVerificationQueue } from '../keys/verification-queue.ts';
 import { ProtocolError } from '../protocol/error.ts';
 import type { SigningKey } from '../protocol/signing-key.ts';
 import type { NumericDate, Seconds } from '../protocol/time.ts';
@@ -40,6 +41,7 @@ const longestToken = 16_384;
 const tolerance: Seconds = 5;
 
 export function createTokenReader({ issuer, keys, denylist, now }: TokenReaderOptions): TokenReader {
+  const isGenuine = createVerificationQueue();
   const publicKeys = new WeakMap<SigningKey, KeyObject>();
 
   /** Prepared once: making it takes as long as a verification does. */
@@ -53,14 +55,15 @@ export function createTokenReader({ issuer, keys, denylist, now }: TokenReaderOp
   }
 
   /** Claims and key of a token with our signature and that type; undefined for anything else. */
-  function read(text: string, typ: string): { key: SigningKey; claims: unknown } | undefined {
+  async function read(text: string, typ: string): Promise<{ key: SigningKey; claims: unknown } | undefined> {
     const [header = '', payload = '', signature = ''] = text.length > longestToken ? [] : strictParts(text);
     try {
       const { alg, kid, crit, typ: itsType } = parse(header);
       // The algorithm is the key's, never the token's (RFC 8725 §3.1), and the key is one of ours.
       const key = keys().find((candidate) => candidate.kid === kid && candidate.alg === alg);
       if (key === undefined || key.revokedAt !== null || itsType !== typ || crit !== undefined) return undefined;
-      const genuine = isSignatureOf(key, publicKeyOf(key), `${header}.${payload}`, signature);
+      const signed = { algorithm: algorithm(key.alg), key: publicKeyOf(key), signature };
+      const genuine = await isGenuine({ ...signed, signingInput: `${header}.${payload}` });
       return genuine ? { key, claims: parse(payload) } : undefined;
     } catch {
       return undefined;
@@ -68,7 +71,7 @@ export function createTokenReader({ issuer, keys, denylist, now }: TokenReaderOp
   }
 
   async function accessToken(text: string): Promise<AccessTokenClaims | undefined> {
-    const found = read(text, 'at+jwt');
+    const found = await read(text, 'at+jwt');
     if (found === undefined) return undefined;
     const claims = found.claims as AccessTokenClaims;
     const alive = claims.iss === issuer && now() < claims.exp && claims.iat <= now() + tolerance;
@@ -85,12 +88,12 @@ export function createTokenReader({ issuer, keys, denylist, now }: TokenReaderOp
     },
 
     async refreshToken(text) {
-      const claims = read(text, 'rt+jwt')?.claims as RefreshTokenClaims | undefined;
+      const claims = (await read(text, 'rt+jwt'))?.claims as RefreshTokenClaims | undefined;
       return claims?.iss === issuer && claims.aud === issuer && now() < claims.exp ? claims : undefined;
     },
 
     async idTokenHint(text) {
-      const claims = read(text, 'JWT')?.claims as IdTokenClaims | undefined;
+      const claims = (await read(text, 'JWT'))?.claims as IdTokenClaims | undefined;
       return claims?.iss === issuer ? claims : undefined;
     },
   };
@@ -106,11 +109,4 @@ function strictParts(text: string): string[] {
 /** The JSON of a part, or throws. */
 function parse(part: string) {
   return JSON.parse(Buffer.from(part, 'base64url').toString());
-}
-
-/** RFC 7515 §5.2 for a signature of ours: an elliptic-curve one is r ‖ s (RFC 7518 §3.4). */
-function isSignatureOf({ alg }: SigningKey, key: KeyObject, signingInput: string, signature: string): boolean {
-  const { hash, coordinateBytes } = algorithm(alg);
-  const verifyingKey = coordinateBytes === undefined ? key : ({ key, dsaEncoding: 'ieee-p1363' } as const);
-  return verify(hash, Buffer.from(signingInput, 'latin1'), verifyingKey, Buffer.from(signature, 'base64url'));
 }
