@@ -29,7 +29,8 @@ async function issueToken(): Promise<string> {
 async function faults(token: string): Promise<Record<string, string>> {
   const schedule = scheduleOf({ signFor: 2_592_000, jwksMaxAge: 600, longestTokenTtl: 600, longestGrant: 2_592_000 });
   const keys = await listSigningKeys(issuer.database);
-  const inspection = await inspectToken(token, { issuer: issuer.issuer, keys, schedule, now: clock.now() });
+  const denylist = { isVoid: () => false };
+  const inspection = await inspectToken(token, { issuer: issuer.issuer, keys, schedule, denylist, now: clock.now() });
   const bad = inspection?.findings.filter((finding) => !finding.good) ?? [];
   return Object.fromEntries(bad.map(({ about, says }) => [about, says]));
 }
@@ -55,6 +56,15 @@ test('a good token is explained: header, claims, times in words, and that its si
   t.match(stdout, /^ {2}ok {2}key +signing, published$/m);
   t.match(stdout, /^ {2}ok {2}signature +made by this key over exactly this text$/m);
   t.match(stdout, /\nThe token is good\.\n$/);
+});
+
+test('a token that was revoked is not good, however well it is signed', async (t) => {
+  const revoked = await issueToken();
+  t.equal((await keyturn(env, 'revoke', '--token', revoked)).code, 0);
+  const { code, stdout } = await keyturn(env, 'token', 'inspect', revoked);
+  t.equal(code, 1);
+  t.match(stdout, /^ {2}BAD denylist +revoked: it, its grant/m);
+  t.match(stdout, /^ {2}ok {2}signature/m);
 });
 
 test('a token on standard input is as good, with what a pipe adds', async (t) => {

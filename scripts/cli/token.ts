@@ -1,5 +1,7 @@
+import { createDenylist } from '@keyturn/verifier/denylist';
 import type { Command } from 'commander';
 import type { NumericDate } from '../../src/protocol/time.ts';
+import { listRevocations } from '../../src/store/revocation.ts';
 import { listSigningKeys } from '../../src/store/signing-key.ts';
 import { type Inspection, inspectToken } from '../../src/tokens/inspect.ts';
 import { withDatabase } from './context.ts';
@@ -12,14 +14,16 @@ export function addTokenCommands(program: Command): void {
 
   token
     .command('inspect')
-    .description('explain a token, and say whether its signature and its key are good (exit code 1 if not)')
+    .description('explain a token, and say whether it is good: signature, key, times, denylist (exit code 1 if not)')
     .argument('<jwt>', 'the token, or - to read it from standard input')
     .option('--json', 'print JSON')
     .action(async (argument: string, options: { json?: true }) => {
       const jwt = await readToken(argument);
       await withDatabase(async ({ database, config, now, schedule }) => {
         const keys = await listSigningKeys(database);
-        const inspection = await inspectToken(jwt, { issuer: config.issuer, keys, schedule, now });
+        const denylist = createDenylist();
+        denylist.add(await listRevocations(database, 0));
+        const inspection = await inspectToken(jwt, { issuer: config.issuer, keys, schedule, denylist, now });
         if (inspection === undefined) {
           throw mistake(
             'that is not a JWT: it needs three base64url parts with dots between, the first two JSON objects',

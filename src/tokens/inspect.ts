@@ -1,4 +1,5 @@
 /** Explains a token to a person: what is in it, and what is right and wrong with it. */
+import type { Denylist, RevocableToken } from '@keyturn/verifier/denylist';
 import { compactVerify, decodeProtectedHeader, importJWK, type JWK } from 'jose';
 import { algorithms } from '../crypto/algorithms.ts';
 import { phaseOf, type Schedule } from '../keys/lifecycle.ts';
@@ -22,12 +23,13 @@ export interface InspectOptions {
   readonly issuer: string;
   readonly keys: readonly SigningKey[];
   readonly schedule: Schedule;
+  readonly denylist: Pick<Denylist, 'isVoid'>;
   readonly now: NumericDate;
 }
 
 /** Undefined where the text is not a JWT at all (RFC 7519 §7.2: three base64url parts, two of them JSON objects). */
 export async function inspectToken(token: string, options: InspectOptions): Promise<Inspection | undefined> {
-  const { issuer, keys, schedule, now } = options;
+  const { issuer, keys, schedule, denylist, now } = options;
   const parts = token.split('.');
   const [header, claims] = [parseObject(parts[0]), parseObject(parts[1])];
   if (parts.length !== 3 || header === undefined || claims === undefined) return undefined;
@@ -57,6 +59,10 @@ export async function inspectToken(token: string, options: InspectOptions): Prom
   find('issuer', claims.iss === issuer, claims.iss === issuer ? 'us' : `not us (${issuer})`);
   if (typeof claims.exp !== 'number') find('expiry', false, 'it has none');
   else find('expiry', now < claims.exp, now < claims.exp ? 'still alive' : 'expired');
+  if (isRevocable(claims) && typeof kid === 'string') {
+    const revoked = denylist.isVoid(kid, claims);
+    find('denylist', !revoked, revoked ? 'revoked: it, its grant, its key, its user or its client' : 'not on it');
+  }
   if (typeof claims.iat === 'number' && claims.iat > now + schedule.skew) find('issued', false, 'in the future');
   return { header, claims, findings };
 }
@@ -68,6 +74,12 @@ function parseObject(part: string | undefined): Record<string, unknown> | undefi
   } catch {
     return undefined;
   }
+}
+
+/** Whether the claims are those of an access token, which alone the denylist is about. */
+function isRevocable(claims: Record<string, unknown>): claims is Record<string, unknown> & RevocableToken {
+  const { jti, sub, client_id } = claims;
+  return [jti, sub, client_id].every((claim) => typeof claim === 'string');
 }
 
 async function verifies(token: string, key: SigningKey): Promise<boolean> {
