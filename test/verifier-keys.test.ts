@@ -204,3 +204,20 @@ test('keys that are for anything else are no keys', async (t) => {
   const other = new SignJWT({}).setProtectedHeader({ alg: 'ES384', typ: 'at+jwt', kid: 'es384' });
   t.equal(await refusal(await other.sign(privateKey)), 'key_unknown');
 });
+
+test('algorithms that only some issuers have are accepted where a service names them', async (t) => {
+  for (const alg of ['PS256', 'Ed25519'] as const) {
+    const { fake, verifier, refusal } = await startVerifier(t);
+    const key = await newKey(alg);
+    fake.keys.push(key);
+    const token = await fake.token({}, {}, key);
+    t.equal(await refusal(token), 'key_unknown', alg);
+    await verifier.close();
+    const { issuer, audience } = fake;
+    const other = createVerifier({ issuer, audience, algorithms: [alg] });
+    t.teardown(() => other.close());
+    t.equal(await refusalOf(other, token), undefined, alg);
+    t.equal(await refusalOf(other, await fake.token()), 'key_unknown', `${alg} alone`);
+    t.equal(await refusalOf(other, await fake.token({}, { kid: key.kid })), 'algorithm_mismatch');
+  }
+});

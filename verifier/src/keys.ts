@@ -14,8 +14,14 @@ export interface VerificationKey {
 /** By `kid`. */
 export type VerificationKeys = ReadonlyMap<string, VerificationKey>;
 
-/** The type of key (RFC 7518 §6.1) of each algorithm there is. */
-export const algorithms: Readonly<Record<Algorithm, 'EC' | 'RSA'>> = { ES256: 'EC', RS256: 'RSA' };
+/** The type of key of each algorithm there is, and the members that make the public half (RFC 7518 §6, 8037, 9964). */
+export const algorithms: Readonly<Record<Algorithm, { kty: string; members: readonly (keyof JWK)[] }>> = {
+  ES256: { kty: 'EC', members: ['kty', 'crv', 'x', 'y'] },
+  RS256: { kty: 'RSA', members: ['kty', 'n', 'e'] },
+  PS256: { kty: 'RSA', members: ['kty', 'n', 'e'] },
+  Ed25519: { kty: 'OKP', members: ['kty', 'crv', 'x'] },
+  'ML-DSA-44': { kty: 'AKP', members: ['kty', 'alg', 'pub'] },
+};
 
 const largest = 1_000_000;
 const shortestModulus = 2048;
@@ -41,12 +47,13 @@ export function createKeys(
 async function readKeys({ keys }: Record<string, unknown>, accepted: readonly Algorithm[]): Promise<VerificationKeys> {
   if (!Array.isArray(keys)) throw new Error('not a JSON Web Key Set');
   const found = new Map<string, VerificationKey>();
-  for (const { kid, alg, kty, use, crv, x, y, n, e } of keys.map((key) => Object(key))) {
-    const isOurs = accepted.includes(alg) && algorithms[alg as Algorithm] === kty && (use ?? 'sig') === 'sig';
-    if (!isOurs || typeof kid !== 'string' || found.has(kid)) continue;
+  for (const given of keys.map((key) => Object(key))) {
+    const { kid, use = 'sig' } = given;
+    const alg = accepted.find((name) => name === given.alg && algorithms[name].kty === given.kty);
+    if (alg === undefined || use !== 'sig' || typeof kid !== 'string' || found.has(kid)) continue;
     try {
       // Its public members alone, whatever else it may bring.
-      const jwk: JWK = kty === 'EC' ? { kty, crv, x, y } : { kty, n, e };
+      const jwk: JWK = Object.fromEntries(algorithms[alg].members.map((name) => [name, given[name]]));
       const key = await importJWK(jwk, alg);
       if (key instanceof Uint8Array) continue;
       const { modulusLength = shortestModulus } = key.algorithm as Partial<RsaHashedKeyAlgorithm>;

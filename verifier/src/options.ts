@@ -4,15 +4,18 @@ import type { AccessTokenClaims } from './claims.ts';
 export type Seconds = number;
 export type Milliseconds = number;
 
-/** Signature algorithms that a key may be for (RFC 7518 §3.1). */
-export type Algorithm = 'ES256' | 'RS256';
+/**
+ * Signature algorithms that a key may be for: RFC 7518 §3.1, RFC 9864, and RFC 9964 for ML-DSA, where the platform
+ * knows it.
+ */
+export type Algorithm = 'ES256' | 'RS256' | 'PS256' | 'Ed25519' | 'ML-DSA-44';
 
 export interface VerifierOptions {
   /** The issuer, letter by letter as its tokens name it: https, or http on this very machine. */
   readonly issuer: string;
   /** The identifier of this service; a token has to be for it, or for one of them where it has several. */
   readonly audience: string | readonly string[];
-  /** Which algorithms are accepted: both by default. */
+  /** Which algorithms are accepted: ES256 and RS256 by default, those that every issuer has. */
   readonly algorithms?: readonly Algorithm[];
   /** How old what is known of revocations may become, 600 by default: the life of an access token. */
   readonly maxStaleness?: Seconds;
