@@ -153,3 +153,17 @@ test('answers of nonsense to polls leave what is known as it is', async (t) => {
     return (verifier.status().revocations.staleness ?? 999) < 20;
   });
 });
+
+test('a platform whose bodies do not hear of the end of a request holds nothing up', async (t) => {
+  const deaf: typeof fetch = (url, { signal: _, ...others } = {}) => fetch(url, others);
+  const { fake, verifier, clocks } = await startVerifier(t, { fetch: deaf });
+  await verifier.ready();
+  await eventually(() => verifier.status().revocations.source === 'stream');
+  const [first] = fake.streams;
+  clocks.advance(31);
+  await eventually(() => first !== undefined && !fake.streams.has(first));
+  clocks.advance(2);
+  await eventually(() => verifier.status().revocations.source === 'stream');
+  await verifier.close();
+  await eventually(() => fake.streams.size === 0);
+});

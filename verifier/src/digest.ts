@@ -19,18 +19,19 @@ export function secretDigest(secret: string): string {
 }
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+const pairs = [...alphabet].flatMap((first) => [...alphabet].map((second) => first + second));
 
-/** The first `bits` of the words, in groups of six, the last one filled up with zeros (RFC 4648 §5). */
+/** The first `bits` of the words, in groups of six of which two are taken at once, filled up with zeros (RFC 4648 §5). */
 function base64url(words: Int32Array, bits: 128 | 256): string {
   let text = '';
-  for (let bit = 0; bit < bits; bit += 6) {
+  for (let bit = 0; bit < bits; bit += 12) {
     const high = words[bit >>> 5] as number;
     const offset = bit & 31;
     const low = bit - offset + 32 < bits ? (words[(bit >>> 5) + 1] as number) : 0;
-    const group = offset <= 26 ? high >>> (26 - offset) : (high << (offset - 26)) | (low >>> (58 - offset));
-    text += alphabet[group & 63];
+    const group = offset <= 20 ? high >>> (20 - offset) : (high << (offset - 20)) | (low >>> (52 - offset));
+    text += pairs[group & 0xfff];
   }
-  return text;
+  return bits === 128 ? text : text.slice(0, 43);
 }
 
 /** The first 32 bits of the fractional parts of a root (2 or 3) of each of the first primes (FIPS 180-4 §4.2.2, §5.3.3). */
@@ -46,48 +47,41 @@ function primeRoots(count: number, root: number): Int32Array {
 
 const constants = primeRoots(64, 3);
 const initial = primeRoots(8, 2);
+// Of the digest that is being made: nothing here waits.
 const schedule = new Int32Array(64);
-const encoder = new TextEncoder();
+const state = new Int32Array(8);
 
-/** The digest of a text in UTF-8, as eight words of 32 bits. */
+/** The digest of a text in UTF-8, as eight words of 32 bits, which the next digest takes the place of. */
 function sha256(text: string): Int32Array {
-  const message = utf8(text);
-  const state = initial.slice();
-  const end = ((message.length + 72) >>> 6) << 6;
+  // Names are ASCII nearly always: their signs are their bytes then, and no buffer is needed.
+  const bytes = /[\u0080-\uffff]/.test(text) ? binary(text) : text;
+  state.set(initial);
+  const end = ((bytes.length + 72) >>> 6) << 6;
   for (let block = 0; block < end; block += 64) {
     for (let t = 0; t < 16; t += 1) {
       const at = block + t * 4;
       schedule[t] =
-        (byte(message, at) << 24) |
-        (byte(message, at + 1) << 16) |
-        (byte(message, at + 2) << 8) |
-        byte(message, at + 3);
+        (byte(bytes, at) << 24) | (byte(bytes, at + 1) << 16) | (byte(bytes, at + 2) << 8) | byte(bytes, at + 3);
     }
-    if (block === end - 64) schedule[15] = message.length * 8;
-    compress(state);
+    if (block === end - 64) schedule[15] = bytes.length * 8;
+    compress();
   }
   return state;
 }
 
-/** The bytes of a text; names are ASCII nearly always, and then that is several times quicker than an encoder. */
-function utf8(text: string): Uint8Array {
-  const bytes = new Uint8Array(text.length);
-  for (let at = 0; at < text.length; at += 1) {
-    const code = text.charCodeAt(at);
-    if (code > 0x7f) return encoder.encode(text);
-    bytes[at] = code;
-  }
-  return bytes;
+/** The bytes of a text as signs. */
+function binary(text: string): string {
+  return Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join('');
 }
 
 /** A byte of the message as it is padded (FIPS 180-4 §5.1.1), its length left out. */
-function byte(message: Uint8Array, at: number): number {
-  if (at < message.length) return message[at] as number;
-  return at === message.length ? 0x80 : 0;
+function byte(bytes: string, at: number): number {
+  if (at < bytes.length) return bytes.charCodeAt(at);
+  return at === bytes.length ? 0x80 : 0;
 }
 
 /** One block, which is in the schedule (FIPS 180-4 §6.2.2). */
-function compress(state: Int32Array): void {
+function compress(): void {
   const w = schedule;
   for (let t = 16; t < 64; t += 1) {
     const x = w[t - 15] as number;

@@ -1,5 +1,3 @@
-import { chunksOf } from './http.ts';
-
 /** An event (HTML Living Standard §9.2.6). */
 export interface ServerEvent {
   readonly type: string;
@@ -11,12 +9,12 @@ export interface ServerEvent {
  * The events of a stream, as they come. Throws where one is longer than `longest` characters, or not UTF-8. Each line
  * is looked at once, however small the pieces are in which it comes.
  */
-export async function* readEvents(body: ReadableStream<Uint8Array>, longest: number): AsyncGenerator<ServerEvent> {
+export async function* readEvents(chunks: AsyncIterable<Uint8Array>, longest: number): AsyncGenerator<ServerEvent> {
   let type = 'message';
   let id: string | undefined;
   let data: string[] = [];
   let size = 0;
-  for await (const line of linesOf(body, longest)) {
+  for await (const line of linesOf(chunks, longest)) {
     if (line === '') {
       if (data.length > 0) yield { type, id, data: data.join('\n') };
       [type, id, data, size] = ['message', undefined, [], 0];
@@ -34,12 +32,12 @@ export async function* readEvents(body: ReadableStream<Uint8Array>, longest: num
 }
 
 /** Lines that end in CR LF, LF or CR; what stands after the last end of a line is none. */
-async function* linesOf(body: ReadableStream<Uint8Array>, longest: number): AsyncGenerator<string> {
+async function* linesOf(chunks: AsyncIterable<Uint8Array>, longest: number): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   let pieces: string[] = [];
   let size = 0;
   let afterReturn = false;
-  for await (const bytes of chunksOf(body)) {
+  for await (const bytes of chunks) {
     let text = decoder.decode(bytes, { stream: true });
     if (text === '') continue;
     if (afterReturn && text.startsWith('\n')) text = text.slice(1);

@@ -131,7 +131,7 @@ export function createFeed(options: FeedOptions): Feed {
     const headers = { 'last-event-id': since, ...(authorization !== undefined && { authorization }) };
     stream = await http.stream(revocationsStreamEndpoint, headers);
     heardAt = monotonic();
-    for await (const { type, id, data } of readEvents(stream.body, largest)) {
+    for await (const { type, id, data } of readEvents(stream.chunks, largest)) {
       if (type !== 'revocations' && type !== 'heartbeat') continue;
       const { asOf, sentAt, entries } = readNews(data, type);
       if (type === 'revocations') take(entries, readPosition(id));

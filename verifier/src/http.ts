@@ -9,7 +9,8 @@ export interface Answer {
 }
 
 export interface Stream {
-  readonly body: ReadableStream<Uint8Array>;
+  /** What comes, until it ends. */
+  readonly chunks: AsyncIterable<Uint8Array>;
   /** Ends it, from either side of a read. */
   abort(): void;
 }
@@ -68,7 +69,7 @@ export function createHttp(fetch: typeof globalThis.fetch): Http {
       send(url, { accept: 'application/json', ...headers }, async (response, controller) => {
         const { status } = response;
         if (status !== 200 && status !== 304) throw new StatusError(url, response);
-        const text = status === 200 ? await readText(response, largest, url) : '';
+        const text = status === 200 ? await readText(chunksOf(response.body, controller.signal), largest) : '';
         underWay.delete(controller);
         return { status, headers: response.headers, text };
       }),
@@ -83,7 +84,7 @@ export function createHttp(fetch: typeof globalThis.fetch): Http {
           underWay.delete(controller);
           controller.abort(new Error('ended'));
         };
-        return { body, abort };
+        return { chunks: chunksOf(body, controller.signal), abort };
       }),
 
     close() {
@@ -94,25 +95,33 @@ export function createHttp(fetch: typeof globalThis.fetch): Http {
   };
 }
 
-async function readText(response: Response, largest: number, url: string): Promise<string> {
+async function readText(chunks: AsyncIterable<Uint8Array>, largest: number): Promise<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   const pieces: string[] = [];
   let size = 0;
-  for await (const bytes of chunksOf(response.body ?? new ReadableStream())) {
+  for await (const bytes of chunks) {
     size += bytes.length;
-    if (size > largest) throw new Error(`${url}: more than ${largest} bytes`);
+    if (size > largest) throw new Error(`an answer of more than ${largest} bytes`);
     pieces.push(decoder.decode(bytes, { stream: true }));
   }
   return pieces.join('') + decoder.decode();
 }
 
-/** What comes of a body, until it ends or who asks has enough. Not every platform has it as an iterable. */
-export async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+/**
+ * What comes of a body, until it ends or who asks has enough; throws when the signal says so, also where the platform
+ * gives the signal to the request alone. Not every platform has bodies as iterables.
+ */
+async function* chunksOf(body: Response['body'], signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  if (body === null) return;
   const reader = body.getReader();
+  const cancel = () => void reader.cancel().catch(() => undefined); // it may have failed by itself
+  signal.addEventListener('abort', cancel);
   try {
     for (let read = await reader.read(); !read.done; read = await reader.read()) yield read.value;
+    signal.throwIfAborted();
   } finally {
-    reader.cancel().catch(() => undefined); // it may have failed by itself
+    signal.removeEventListener('abort', cancel);
+    cancel();
   }
 }
 

@@ -68,6 +68,11 @@ export function createVerifier(options: VerifierOptions): Verifier {
     return key;
   }
 
+  function remember(encoded: string, header: TokenHeader): void {
+    if (headers.size >= mostHeaders) headers.clear();
+    headers.set(encoded, header);
+  }
+
   async function getKeys() {
     try {
       return await keys.get();
@@ -105,10 +110,11 @@ export function createVerifier(options: VerifierOptions): Verifier {
     if (Math.max(iat, nbf) > time + tolerance) throw new TokenError('token_not_yet_valid');
   }
 
-  /** Before a token is refused for want of news, and once before it is accepted in spite of that, the issuer is asked. */
-  async function catchUp(): Promise<void> {
+  /** Whether what is known is too old even after the issuer has been asked; for who accepts that it is asked once. */
+  async function staysStale(): Promise<boolean> {
     const caughtUp = feed.catchUp();
     if (whenStale === 'refuse' || feed.status().position === null) await caughtUp;
+    return isStale();
   }
 
   return {
@@ -118,26 +124,30 @@ export function createVerifier(options: VerifierOptions): Verifier {
     async verify(token) {
       start();
       const encoded = headerOf(token);
-      const header = headers.get(encoded) ?? readHeader(encoded);
-      const { kid, alg } = header;
+      const known = headers.get(encoded);
+      const { kid, alg } = known ?? readHeader(encoded);
       const { key, options } = keys.current()?.get(kid) ?? (await findKey(kid));
       if (alg !== options.algorithms[0]) throw new TokenError('algorithm_mismatch');
-      const payload = await checkSignature(token, key, options);
-      if (headers.size >= mostHeaders) headers.clear();
-      headers.set(encoded, header);
+      let payload: Uint8Array;
+      try {
+        ({ payload } = await compactVerify(token, key, options));
+      } catch (cause) {
+        throw new TokenError('signature_invalid', { cause });
+      }
+      if (known === undefined) remember(encoded, { kid, alg });
       const claims = readClaims(payload);
       check(claims);
-      if (feed.staleness() > maxStaleness) await catchUp();
+      const stale = feed.staleness() > maxStaleness && (await staysStale());
       if (denylist.isVoid(kid, claims)) throw new TokenError('token_revoked');
-      if (isStale() && whenStale === 'refuse') throw new TokenError('revocations_stale', { cause: feed.failure() });
+      if (stale && whenStale === 'refuse') throw new TokenError('revocations_stale', { cause: feed.failure() });
       return claims;
     },
 
     async ready() {
       start();
       await getKeys();
-      if (feed.staleness() > maxStaleness) await feed.catchUp();
-      if (isStale()) throw new TokenError('revocations_stale', { cause: feed.failure() });
+      if (feed.staleness() > maxStaleness && (await staysStale()))
+        throw new TokenError('revocations_stale', { cause: feed.failure() });
     },
 
     status: () => ({ kids: [...(keys.current()?.keys() ?? [])], revocations: revocationStatus() }),
@@ -149,15 +159,6 @@ export function createVerifier(options: VerifierOptions): Verifier {
       await Promise.all([metadata.settled(), keys.settled(), feed.close()]);
     },
   };
-}
-
-/** The payload of a token that was signed with that key. */
-async function checkSignature(token: string, key: CryptoKey, options: VerificationKey['options']): Promise<Uint8Array> {
-  try {
-    return (await compactVerify(token, key, options)).payload;
-  } catch (cause) {
-    throw new TokenError('signature_invalid', { cause });
-  }
 }
 
 /** Credentials as the issuer's endpoints take them: both parts form-urlencoded (RFC 6749 §2.3.1). */
