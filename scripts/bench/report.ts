@@ -68,17 +68,22 @@ export function renderReport({ takenAt, machine, load, versions, rows, targets }
       ]),
     ),
     '',
-    ...table(
-      ['', 'measured', 'target', ''],
-      targets.map((target) => [
-        target.name,
-        target.measured === undefined ? '?' : String(Number(target.measured.toPrecision(3))),
-        `${target.wanted === 'at least' ? '≥' : '≤'} ${target.limit}`,
-        { true: 'reached', false: 'MISSED', undefined: 'not known here' }[String(isReached(target))] ?? '',
-      ]),
-    ),
+    ...renderTargets(targets),
     '',
   ].join('\n');
+}
+
+/** What is wanted, what was measured, and whether that is enough: lines of text. */
+export function renderTargets(targets: readonly Target[]): string[] {
+  return table(
+    ['', 'measured', 'target', ''],
+    targets.map((target) => [
+      target.name,
+      target.measured === undefined ? '?' : String(Number(target.measured.toPrecision(3))),
+      `${target.wanted === 'at least' ? '≥' : '≤'} ${target.limit}`,
+      { true: 'reached', false: 'MISSED', undefined: 'not known here' }[String(isReached(target))] ?? '',
+    ]),
+  );
 }
 
 /** Lines of columns: the first to the left, the others to the right. */
