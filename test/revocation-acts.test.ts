@@ -156,6 +156,10 @@ const table: Record<string, [act: (person: Person) => Promise<unknown>, left: ob
   'replay of a code': [({ shop, grants: { online } }) => redeem(issuer, shop, online.code, online.verifier), oneGrant],
   'sign-out': [signOut, oneSession],
   'revoke --session': [({ sid }) => revoker.endSession(sid, reason), oneSession],
+  'a withdrawn consent': [
+    ({ user, shop }) => revoker.withdrawConsent(user.id, shop.id, reason),
+    { ...nothing, grants: 'other', accepted: 'other', feed: 'grant grant' },
+  ],
   'user sign-out, revoke --user, user set-password': [
     ({ user }) => revoker.changeUser(user.id, endSignIns, reason),
     thePerson,
