@@ -1,5 +1,5 @@
 /** The denylist in memory, and the one rule by which a token is void. No clock is in the rule. */
-import { type RevocationKind, revocationDigest } from './digest.ts';
+import { prefixOf, type RevocationKind, revocationDigest, revocationPrefix } from './digest.ts';
 
 export { type RevocationKind, revocationDigest } from './digest.ts';
 
@@ -42,8 +42,25 @@ export function createDenylist(): Denylist {
   const subDigest = remembered('sub');
   const clientDigest = remembered('client');
 
+  /** A bit for each prefix of a digest that is there: nearly all tokens are good, and need no look at the maps. */
+  const marks = new Uint8Array(2 ** 18);
+
+  function mark(digest: string): void {
+    const bit = prefixOf(digest) >>> 3;
+    marks[bit >>> 3] = (marks[bit >>> 3] as number) | (1 << (bit & 7));
+  }
+
+  function isMarked(prefix: number): boolean {
+    const bit = prefix >>> 3;
+    return (((marks[bit >>> 3] as number) >>> (bit & 7)) & 1) === 1;
+  }
+
+  function isNamed(digest: string): boolean {
+    return isMarked(prefixOf(digest)) && outright.has(digest);
+  }
+
   function passedBy(digest: string, epoch: number): boolean {
-    const entry = below.get(digest);
+    const entry = isMarked(prefixOf(digest)) ? below.get(digest) : undefined;
     return entry !== undefined && epoch < entry.epoch;
   }
 
@@ -54,6 +71,7 @@ export function createDenylist(): Denylist {
 
     add(added) {
       for (const { digest, epochBelow, expiresAt } of added) {
+        mark(digest);
         if (epochBelow === null) {
           outright.set(digest, Math.max(outright.get(digest) ?? 0, expiresAt));
         } else {
@@ -64,20 +82,21 @@ export function createDenylist(): Denylist {
     },
 
     isVoid(kid, { jti, sub, client_id, gid, sub_epoch = 0, client_epoch = 0 }) {
-      const isNamed =
+      const isOutright =
         outright.size > 0 &&
-        (outright.has(revocationDigest('jti', jti)) ||
-          (gid !== undefined && outright.has(gid)) ||
-          outright.has(kidDigest(kid)));
-      return (
-        isNamed ||
-        (below.size > 0 && (passedBy(subDigest(sub), sub_epoch) || passedBy(clientDigest(client_id), client_epoch)))
-      );
+        ((isMarked(revocationPrefix('jti', jti)) && outright.has(revocationDigest('jti', jti))) ||
+          (gid !== undefined && isNamed(gid)) ||
+          isNamed(kidDigest(kid)));
+      const isBelow = () => passedBy(subDigest(sub), sub_epoch) || passedBy(clientDigest(client_id), client_epoch);
+      return isOutright || (below.size > 0 && isBelow());
     },
 
     forget(now) {
       for (const [digest, expiresAt] of outright) if (expiresAt <= now) outright.delete(digest);
       for (const [digest, { expiresAt }] of below) if (expiresAt <= now) below.delete(digest);
+      marks.fill(0);
+      for (const digest of outright.keys()) mark(digest);
+      for (const digest of below.keys()) mark(digest);
     },
   };
 }
