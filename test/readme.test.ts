@@ -81,12 +81,16 @@ test('the way to the first token, and everything else the README says to type', 
     if (documented !== undefined) t.equal(shape(stdout), shape(documented.text), `the output of ${command}`);
   }
 
-  const verifier = blocks.find(({ language }) => language === 'js')?.text ?? '';
-  const module = `const token = ${JSON.stringify(known.token)};\n${verifier.replaceAll('localhost:3000', `localhost:${port}`)}`;
-  const verified = await run(process.execPath, ['--input-type=module', '-'], {}, module);
-  t.same(verified, { code: 0, stdout: `${known.client} orders:read\n`, stderr: '' }, 'the module verifies the token');
-  const forged = module.replace(/"ey[^"]+"/, (text) => text.replace(/\.[^.]+\./, '.eyJzdWIiOiJtZSJ9.'));
-  t.not((await run(process.execPath, ['--input-type=module', '-'], {}, forged)).code, 0, 'and refuses a forged one');
+  const verifiers = blocks.filter(({ language }) => language === 'js');
+  t.equal(verifiers.length, 2, 'one with the package, one with plain jose');
+  for (const { text } of verifiers) {
+    const code = text.replaceAll('localhost:3000', `localhost:${port}`);
+    const module = `const token = ${JSON.stringify(known.token)};\n${code}`;
+    const verified = await run(process.execPath, ['--input-type=module', '-'], {}, module);
+    t.same(verified, { code: 0, stdout: `${known.client} orders:read\n`, stderr: '' }, 'the module verifies the token');
+    const forged = module.replace(/"ey[^"]+"/, (token) => token.replace(/\.[^.]+\./, '.eyJzdWIiOiJtZSJ9.'));
+    t.not((await run(process.execPath, ['--input-type=module', '-'], {}, forged)).code, 0, 'and refuses a forged one');
+  }
 
   const elsewhere = commands.filter((command) => !ran.includes(command));
   t.same(
