@@ -65,12 +65,14 @@ export function tokenEndpoint(services: TokenEndpointServices): Endpoint {
       }
       const authorization = await grantType.redeem(request, grantServices);
       const target = narrow(authorization, asked, registry.resource);
-      const issued = await mint.accessToken(authorization, target);
-
       const { behind } = authorization;
       const identity = behind !== undefined && target.scope.includes('openid');
-      const idToken = identity ? await mint.idToken(authorization, behind) : undefined;
-      const refresh = behind?.refresh && (await mint.refreshToken(authorization, behind, behind.refresh));
+      // Asked for together, so that they are signed in one turn of the event loop.
+      const [issued, idToken, refresh] = await Promise.all([
+        mint.accessToken(authorization, target),
+        identity ? mint.idToken(authorization, behind) : undefined,
+        behind?.refresh && mint.refreshToken(authorization, behind, behind.refresh),
+      ]);
 
       services.onIssued?.(name, target.alg);
       const aud = target.resource?.identifier;
