@@ -34,10 +34,10 @@ import { createBackChannel } from './login/back-channel.ts';
 import type { Logo } from './login/pages/index.ts';
 import { composePeople } from './people.ts';
 import { createReplica } from './replica.ts';
-import { openDatabase } from './store/database.ts';
+import { impatient, openDatabase } from './store/database.ts';
 import type { DatabaseAddress } from './store/database-errors.ts';
 import { createRefreshGate } from './store/refresh-gate.ts';
-import { createRegistry } from './store/registry.ts';
+import { clientCap, createRegistry } from './store/registry.ts';
 import { findUser } from './store/user.ts';
 import { createFeed } from './tokens/feed.ts';
 import { createMint } from './tokens/mint.ts';
@@ -88,8 +88,11 @@ export async function createApp(options: AppOptions): Promise<App> {
   const instance = newId('instance');
 
   const { onStatement } = options;
-  const database = openDatabase(options.databaseUrl, onStatement === undefined ? {} : { onStatement });
-  const registry = createRegistry(database);
+  const connection = { patience: impatient, ...(onStatement && { onStatement }) };
+  // What keeps this process in step waits behind no request, so that requests that all wait do not make it go blind.
+  const own = openDatabase(options.databaseUrl, { ...connection, maxConnections: 3 });
+  const database = openDatabase(options.databaseUrl, { ...connection, isAway: () => replica.isAway() });
+  const registry = createRegistry(own, clientCap, database);
   const keyEncryptionKeys = await readKeyEncryptionKeys(config.keysDir);
   for (const file of keyEncryptionKeys.exposed)
     log.warn({ file }, 'others may get at key-encryption keys by this: chmod go= it');
@@ -109,7 +112,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     onUnreadable: (kid, err) => log.error({ kid, err }, 'a signing key cannot be opened, so it cannot sign'),
   });
   const rotator = createRotator({
-    database,
+    database: own,
     keyEncryptionKeys,
     now,
     schedule,
@@ -125,14 +128,14 @@ export async function createApp(options: AppOptions): Promise<App> {
     now,
   });
   const backChannel = createBackChannel({
-    database,
+    database: own,
     client: registry.client,
     logoutToken: mint.logoutToken,
     now,
     log,
   });
   const replica = createReplica({
-    database,
+    database: own,
     denylist,
     feed,
     backChannel,
@@ -243,7 +246,7 @@ export async function createApp(options: AppOptions): Promise<App> {
       await adminServer?.close();
       await replica.stop();
       await backChannel.stop();
-      await database.close();
+      await Promise.all([database.close(), own.close()]);
     },
   };
 }

@@ -18,7 +18,7 @@ import type { Seconds } from './protocol/time.ts';
 import { forgetOldChanges, type Reading, watchChanges } from './store/change-watcher.ts';
 import { connectWhenAvailable } from './store/connect.ts';
 import type { Database } from './store/database.ts';
-import { explainDatabaseError } from './store/database-errors.ts';
+import { explainDatabaseError, isDatabaseAway } from './store/database-errors.ts';
 import { forgetOldGrants } from './store/grant.ts';
 import { type Instance, removeInstance, reportInstance } from './store/instance.ts';
 import { forgetOldInteractions } from './store/interaction.ts';
@@ -85,6 +85,8 @@ export interface Replica {
   refresh(): Promise<void>;
   stop(): Promise<void>;
   readiness(): Readiness;
+  /** Whether the last reading found no database: who needs one need not try before it is back. */
+  isAway(): boolean;
   /**
    * After a sleep: resolves once the database has been read, or when that takes too long. Undefined otherwise, also
    * while the database is away.
@@ -105,6 +107,7 @@ export function createReplica(options: ReplicaOptions): Replica {
   let lastReadAt = 0;
   let longestTokenTtl = options.accessTokenTtl;
   let failure: string | undefined;
+  let isAway = false;
   let folderFailure: string | undefined;
   let sealingKey: string | null = null;
   /** A key-encryption key has come, with which the next reading may open more signing keys. */
@@ -145,6 +148,7 @@ export function createReplica(options: ReplicaOptions): Replica {
     if (reading.complete) sleep.readingTaken(reading.askedAt);
     if (failure !== undefined) log.info('the database is back');
     failure = undefined;
+    isAway = false;
     if (started && wallClock() >= rotateAfter) void rotateInTurn();
     if (started) void backChannel.tellDue();
   }
@@ -162,9 +166,10 @@ export function createReplica(options: ReplicaOptions): Replica {
 
   /** Said once for each different reason, however often it comes. */
   function fail(error: unknown): void {
-    const { message } = explainDatabaseError(error, database.address);
+    const { kind, message } = explainDatabaseError(error, database.address);
     if (message !== failure) log.error(message);
     failure = message;
+    isAway = kind === 'unavailable';
   }
 
   /** Where it cannot be followed we go on with what we have: one key more or less is no reason to stop. */
@@ -222,7 +227,7 @@ export function createReplica(options: ReplicaOptions): Replica {
     if (keyring.isLocked(defaultAlg)) return { status: 'unready', reason: 'the key that signs cannot be opened' };
     if (away > Math.min(longestOutage, options.keySignFor))
       return { status: 'unready', reason: 'the database has been away for too long' };
-    if (away > awayAfter) return { status: 'degraded', reason: 'the database is away' };
+    if (isAway || away > awayAfter) return { status: 'degraded', reason: 'the database is away' };
     return { status: 'ok' };
   }
 
@@ -249,13 +254,14 @@ export function createReplica(options: ReplicaOptions): Replica {
       await refresh();
       return true;
     } catch (error) {
-      if (explainDatabaseError(error, database.address).kind !== 'unavailable') throw error;
+      if (!isDatabaseAway(error)) throw error;
       return false;
     }
   }
 
   return {
     readiness,
+    isAway: () => isAway,
     refresh,
     caughtUp: sleep.caughtUp,
     catchUp,

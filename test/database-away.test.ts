@@ -54,6 +54,7 @@ test('while the database is away all goes on from memory, and once it is back so
   t.same(await readiness(server), { code: 200, status: 'degraded', reason: 'the database is away' });
   await works('and later');
   const errors = () => server.log().filter(({ level }) => Number(level) >= 50);
+  await eventually(() => errors().length > 0);
   t.match(errors(), [{ msg: /^Postgres at 127\.0\.0\.1:\d+ (cannot be reached|does not answer)/ }]);
   const said = new Set(errors().map(({ msg }) => msg));
   t.equal(said.size, errors().length, 'each reason is said once');

@@ -105,7 +105,7 @@ test('a lost connection and a slow statement pass; a mistake of ours is neither'
   t.match(await explain('SELECT pg_terminate_backend(pg_backend_pid())'), { kind: 'unavailable' });
   const slow = 'BEGIN; SET LOCAL statement_timeout = 1; SELECT pg_sleep(1)';
   const timedOut = await thrownBy(database.pool.query(slow));
-  t.match(explainDatabaseError(timedOut, database.address), { kind: 'unavailable', message: /statement timeout/ });
+  t.match(explainDatabaseError(timedOut, database.address), { kind: 'busy', message: /statement timeout/ });
   t.same(await explain('SELECT 1 FROM nowhere'), { kind: 'other', message: 'relation "nowhere" does not exist' });
   const raw = await thrownBy(database.prisma.$queryRawUnsafe('SELECT 1 FROM nowhere'));
   t.same(explainDatabaseError(raw, database.address), { kind: 'other', message: 'relation "nowhere" does not exist' });

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { Config } from '../../src/config.ts';
 import { scheduleOf } from '../../src/keys/lifecycle.ts';
 import { requirePostgres } from '../../src/store/connect.ts';
-import { connectTimeout, type Database, openDatabase } from '../../src/store/database.ts';
+import { type Database, openDatabase } from '../../src/store/database.ts';
 import { DatabaseError, explainDatabaseError } from '../../src/store/database-errors.ts';
 import { EmbeddedPostgresError, findEmbeddedPostgres } from '../../src/store/embedded/index.ts';
 import { readIssuerState } from '../../src/store/issuer.ts';
@@ -41,7 +41,7 @@ async function open(config: Config): Promise<Database> {
 }
 
 async function contextOf(config: Config, database: Database): Promise<Context> {
-  await requirePostgres(database.address, connectTimeout);
+  await requirePostgres(database.address, database.patience.connection);
   const [row] = await database.query<{ now: number }>('SELECT extract(epoch FROM clock_timestamp())::float8 AS now');
   if ((await checkMigrations(database, migrations)) === 'behind') {
     throw new Failure(1, 'this version of Keyturn has not run on this database yet: start the server first');

@@ -63,6 +63,6 @@ export async function changing<T>(
       }
       return result;
     },
-    { maxWait: 5_000, timeout: 30_000 },
+    { maxWait: database.patience.connection, timeout: database.patience.transaction },
   );
 }

@@ -1,8 +1,8 @@
 /** Waits for Postgres at start. */
 import net from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { connectTimeout, type Database } from './database.ts';
-import { type DatabaseAddress, DatabaseError, explainDatabaseError, place } from './database-errors.ts';
+import type { Database } from './database.ts';
+import { type DatabaseAddress, DatabaseError, explainDatabaseError, passesByItself, place } from './database-errors.ts';
 
 export interface WaitOptions {
   /** Told in one line why we wait, and again only when the reason is another. */
@@ -23,13 +23,14 @@ export async function connectWhenAvailable(database: Database, { onWaiting, sign
   let said: string | undefined;
   for (let pause = firstDelay; ; pause = Math.min(pause * 2, longestDelay)) {
     try {
-      await requirePostgres(database.address, connectTimeout, signal);
+      await requirePostgres(database.address, database.patience.connection, signal);
       await database.query('SELECT 1');
       return;
     } catch (error) {
       signal.throwIfAborted();
-      const { kind, message } = explainDatabaseError(error, database.address);
-      if (kind !== 'unavailable') throw new DatabaseError(kind, message, { cause: error });
+      const failure = explainDatabaseError(error, database.address);
+      const { kind, message } = failure;
+      if (!passesByItself(failure)) throw new DatabaseError(kind, message, { cause: error });
       if (message !== said) onWaiting(message);
       said = message;
     }

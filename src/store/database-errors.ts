@@ -2,9 +2,9 @@
 
 /**
  * `configuration`: trying again will not help until somebody changes a setting; `unavailable`: it may help at any
- * moment; `other`: neither, and probably our own mistake.
+ * moment; `busy`: the same, and the server is there; `other`: none of these, and probably our own mistake.
  */
-export type DatabaseErrorKind = 'configuration' | 'unavailable' | 'other';
+export type DatabaseErrorKind = 'configuration' | 'unavailable' | 'busy' | 'other';
 
 /** Where a database is and who asks there: all that a message may say of its URL. */
 export interface DatabaseAddress {
@@ -66,7 +66,11 @@ export function explainDatabaseError(error: unknown, address: DatabaseAddress): 
 
 /** Whether an error, whatever its class, says that the database is away or has no turn to give: it passes by itself. */
 export function isDatabaseAway(error: unknown): boolean {
-  return explainDatabaseError(error, nowhere).kind === 'unavailable';
+  return passesByItself(explainDatabaseError(error, nowhere));
+}
+
+export function passesByItself({ kind }: DatabaseFailure): boolean {
+  return kind === 'unavailable' || kind === 'busy';
 }
 
 /** For a message that nobody reads. */
@@ -155,10 +159,13 @@ const unreachable = new Set(
 );
 
 /**
- * What passes by itself: connection lost (08), resources (53), shutdown, start-up and idle time-outs (57P), statement
- * time-out, a transaction that idled, a standby that has not been promoted; and Prisma waiting in vain for a turn.
+ * What passes by itself: connection lost (08), resources (53), shutdown, start-up and idle time-outs (57P), a
+ * transaction that idled, a standby that has not been promoted; and Prisma waiting in vain for a turn.
  */
-const passing = /^(08...|53...|57P..|57014|25P03|25006|P2024|P2028)$/;
+const passing = /^(08...|53...|57P..|25P03|25006|P2024)$/;
+
+/** What took too long for the server, a wait for a lock above all, or for the whole transaction. */
+const tooLong = /^(57014|55P03|P2028)$/;
 
 /** What `pg` gives no code, and a Unix socket that is not there (a missing file is another matter). */
 const lost =
@@ -171,6 +178,7 @@ function unavailable(code: string, message: string, address: DatabaseAddress): D
   if (unreachable.has(code))
     return because(`Postgres at ${place(address)} cannot be reached${code.startsWith('E') ? ` (${code})` : ''}`);
   if (passing.test(code)) return because(`Postgres at ${place(address)} cannot serve now: ${message}`);
+  if (tooLong.test(code)) return { kind: 'busy', message: `Postgres at ${place(address)} takes too long: ${message}` };
   if (lost.test(message)) return because(`Postgres at ${place(address)} does not answer: ${message}`);
   return undefined;
 }

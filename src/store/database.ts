@@ -5,8 +5,24 @@ import pg from 'pg';
 import { type DatabaseAddress, DatabaseError, place } from './database-errors.ts';
 import { PrismaClient } from './generated/client.ts';
 
-/** Milliseconds until a connection must be there, from the pool as from the network. */
-export const connectTimeout = 5_000;
+/** How long work may take before it fails as if the database were away, in milliseconds. */
+export interface Patience {
+  /** Until a connection is there, from the pool as from the network. */
+  readonly connection: number;
+  /** One statement, with all its waiting for locks. */
+  readonly statement: number;
+  /** A whole transaction. */
+  readonly transaction: number;
+}
+
+/** Of an administrator, who waits for one thing. */
+const patient: Patience = { connection: 5_000, statement: 10_000, transaction: 30_000 };
+
+/** Of a server, which others wait for: they get an answer within a few seconds, and what is behind them its turn. */
+export const impatient: Patience = { connection: 2_000, statement: 3_000, transaction: 5_000 };
+
+/** Milliseconds that the server's own limit has to arrive in: past them it has vanished without a word. */
+const grace = 1_000;
 
 /** The oldest Postgres that Keyturn runs on, as `server_version_num` says it. */
 const oldestVersion = 130_000;
@@ -17,6 +33,7 @@ export interface Database {
   /** For what `query` does not do: a client of one's own, a statement under a name of one's own. */
   readonly pool: pg.Pool;
   readonly address: DatabaseAddress;
+  readonly patience: Patience;
   /**
    * Runs one statement and answers its rows. It is prepared once on each connection, so `text` must be constant and
    * what varies belongs in `values`. `bigint` comes as a string, `timestamptz` as a Date.
@@ -33,6 +50,10 @@ export interface DatabaseOptions {
   onStatement?: (text: string) => void;
   /** 10 where not given. */
   maxConnections?: number;
+  /** An administrator's where not given. */
+  patience?: Patience;
+  /** Asked before a connection is taken: while the database is known to be away, nobody waits for one. */
+  isAway?: () => boolean;
 }
 
 /**
@@ -40,13 +61,12 @@ export interface DatabaseOptions {
  * `configuration` where the URL (or a certificate file it names) cannot be read.
  */
 export function openDatabase(url: string, options: DatabaseOptions = {}): Database {
-  const { onStatement } = options;
+  const { onStatement, patience = patient } = options;
   const config: pg.ClientConfig = {
     connectionString: url,
     application_name: 'keyturn',
-    connectionTimeoutMillis: connectTimeout,
-    // A little more than the server's own limit: this one is for a server that has vanished without a word.
-    query_timeout: 15_000,
+    connectionTimeoutMillis: patience.connection,
+    query_timeout: patience.statement + grace,
     keepAlive: true,
   };
   const address = addressOf(config);
@@ -56,8 +76,9 @@ export function openDatabase(url: string, options: DatabaseOptions = {}): Databa
     ...config,
     Client,
     max: options.maxConnections ?? 10,
-    onConnect: (client) => setUp(client, schema, address),
+    onConnect: (client) => setUp(client, { schema, address, patience }),
   });
+  if (options.isAway !== undefined) refuseWhile(pool, options.isAway, address);
   // A connection that breaks while nobody uses it is replaced by the pool, and one in use fails its statement as well:
   // there is nothing to do here, but unheard 'error' events would end the process.
   pool.on('error', () => undefined);
@@ -76,6 +97,7 @@ export function openDatabase(url: string, options: DatabaseOptions = {}): Databa
     prisma,
     pool,
     address,
+    patience,
     async query<Row extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []) {
       const { rows } = await pool.query<Row>({ name: nameOf(text), text, values: [...values] });
       return rows;
@@ -92,12 +114,33 @@ export function openDatabase(url: string, options: DatabaseOptions = {}): Databa
   };
 }
 
-/** A client that lets go of its socket when it gives up connecting, where `pg` would wait for the server to hang up. */
+/** A client that lets go of its socket when it gives up, where `pg` would wait for the server to hang up. */
 class Client extends pg.Client {
   constructor(config?: pg.ClientConfig) {
     super(config);
     this.connection.on('error', () => this.connection.stream.destroy());
+    const send = this.query.bind(this) as (...sent: unknown[]) => unknown;
+    this.query = ((...sent: unknown[]) => {
+      const sending = send(...sent);
+      if (sending instanceof Promise) sending.catch((error: Error) => this.#giveUp(error));
+      return sending;
+    }) as typeof this.query;
   }
+
+  /** Else what comes next, a ROLLBACK, would wait behind the statement that is not answered. */
+  #giveUp({ message }: Error): void {
+    if (message === 'Query read timeout') this.connection.stream.destroy();
+  }
+}
+
+/** Rejects whoever wants a connection while the database is away. All ways to one, Prisma's too, lead through `connect`. */
+function refuseWhile(pool: pg.Pool, isAway: () => boolean, address: DatabaseAddress): void {
+  const connect = pool.connect.bind(pool) as (callback?: (error: Error) => void) => unknown;
+  pool.connect = ((callback?: (error: Error) => void) => {
+    if (!isAway()) return connect(callback);
+    const error = new DatabaseError('unavailable', `Postgres at ${place(address)} has not answered of late`);
+    return callback === undefined ? Promise.reject(error) : void setImmediate(callback, error);
+  }) as typeof pool.connect;
 }
 
 function addressOf(config: pg.ClientConfig): DatabaseAddress {
@@ -114,14 +157,17 @@ function addressOf(config: pg.ClientConfig): DatabaseAddress {
  * poolers refuse. UTC because Prisma's adapter writes timestamps without a zone and takes what it reads for UTC; the
  * search path so that hand-written SQL and Prisma, which names the schema, mean the same tables.
  */
-async function setUp(client: pg.ClientBase, schema: string, address: DatabaseAddress): Promise<void> {
+async function setUp(
+  client: pg.ClientBase,
+  { schema, address, patience }: { schema: string; address: DatabaseAddress; patience: Patience },
+): Promise<void> {
   const { rows } = await client.query<{ version: number; name: string }>(
     `SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS name,
             set_config('TimeZone', 'UTC', false),
             set_config('search_path', quote_ident($1), false),
-            set_config('statement_timeout', '10s', false),
+            set_config('statement_timeout', $2, false),
             set_config('idle_in_transaction_session_timeout', '30s', false)`,
-    [schema],
+    [schema, `${patience.statement}ms`],
   );
   const [server] = rows;
   if (server === undefined || server.version < oldestVersion) {

@@ -2,6 +2,7 @@
 import type { RedeemedGrant } from '../protocol/grant.ts';
 import type { NumericDate, Seconds } from '../protocol/time.ts';
 import type { Database } from './database.ts';
+import { isDatabaseAway } from './database-errors.ts';
 import { type RedeemedRow, type RefreshProof, redeemedColumns, standing, toRedeemed } from './grant.ts';
 import { toDate } from './instant.ts';
 
@@ -40,13 +41,13 @@ export function createRefreshGate({ database, idle, now }: RefreshGateOptions): 
     while (items.length > 0) void redeemTogether(items.splice(0, batchSize));
   }
 
-  /** An error is one item's, or the database's: each asks alone then, once. */
+  /** An error may be one item's: each asks alone then, once. Where it is the database's that would take as long again. */
   async function redeemTogether(items: readonly Item[]): Promise<void> {
     try {
       const redeemed = await redeemAll(items.map(({ proof }) => proof));
       for (const { proof, resolve } of items) resolve(redeemed.get(proof.grantId));
     } catch (error) {
-      if (items.length === 1) items[0]?.reject(error);
+      if (items.length === 1 || isDatabaseAway(error)) for (const { reject } of items) reject(error);
       else for (const item of items) void redeemTogether([item]);
     }
   }

@@ -31,7 +31,8 @@ export interface Registry {
   readonly version: number;
 }
 
-export function createRegistry(database: Database, cap = clientCap): Registry {
+/** `onDemand` is the way to the database of what requests name beyond the cap. */
+export function createRegistry(database: Database, cap = clientCap, onDemand = database): Registry {
   let clients = new Map<string, Client>();
   let resources = new Map<string, Resource>();
   let permissions = new Map<string, readonly string[]>();
@@ -55,7 +56,7 @@ export function createRegistry(database: Database, cap = clientCap): Registry {
   function loadClient(id: string): Promise<Client | undefined> {
     const underWay = loading.get(id);
     if (underWay !== undefined) return underWay;
-    const load = findClient(database, id)
+    const load = findClient(onDemand, id)
       .then((client) => {
         if (client !== undefined && loading.get(id) === load) keep(client);
         return client;

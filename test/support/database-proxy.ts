@@ -9,8 +9,10 @@ export interface DatabaseProxy {
   cut(): void;
   /** Passes nothing on any more, as a network does that fails without a word. */
   freeze(): void;
-  /** Lets new connections through (again). */
+  /** Lets new connections through (again); those that were frozen are gone. */
   mend(): Promise<void>;
+  /** How many connections have come so far. */
+  connections(): number;
   /** How many notifications were swallowed. */
   swallowed(): number;
 }
@@ -29,8 +31,10 @@ export async function startProxy(
   const { hostname, port } = new URL(url);
   const sockets = new Set<net.Socket>();
   let swallowed = 0;
+  let connections = 0;
   let frozen = false;
   const server = net.createServer((client) => {
+    connections += 1;
     const upstream = net.connect(Number(port || 5432), hostname);
     const forget = () => {
       client.destroy();
@@ -72,7 +76,10 @@ export async function startProxy(
       for (const socket of sockets) socket.unpipe().pause();
     },
     swallowed: () => swallowed,
+    connections: () => connections,
     async mend() {
+      if (frozen) cut();
+      frozen = false;
       server.listen(own, '127.0.0.1');
       await once(server, 'listening');
     },
