@@ -325,6 +325,21 @@ test('behind Fastify a route that forgot its guard has no claims, and fails', as
   await server.close();
 });
 
+test('behind Fastify one hook guards all there is, and leaves the metadata readable', async (t) => {
+  const server = Fastify();
+  await server.register(accessTokens, { verifier, metadata });
+  server.addHook('onRequest', server.requireToken());
+  server.get('/me', (request) => ({ sub: request.claims.sub }));
+  await server.register(async (inner) => inner.get('/inner', (request) => ({ sub: request.claims.sub })));
+  for (const url of ['/me', '/inner', '/nothing']) t.equal((await server.inject(url)).statusCode, 401, url);
+  for (const url of ['/me', '/inner'])
+    t.same((await server.inject({ url, headers: bearer(good) })).json(), { sub: machine.id }, url);
+  for (const method of ['GET', 'HEAD'] as const)
+    t.equal((await server.inject({ method, url: '/.well-known/oauth-protected-resource' })).statusCode, 200, method);
+  t.equal((await server.inject('/me?/.well-known/oauth-protected-resource')).statusCode, 401);
+  await server.close();
+});
+
 test('over https the cookie is the one that browsers take over https alone', async (t) => {
   const { requireToken } = createTokenChecks({
     verifier: { ...verifier, issuer: 'https://id.example' },

@@ -24,6 +24,8 @@ declare module 'fastify' {
 /** Adds `server.requireToken` and `request.claims`, and the route of the metadata where the options ask for that. */
 export async function accessTokens(server: FastifyInstance, options: GuardOptions): Promise<void> {
   const guard = createGuard(options);
+  const { metadata } = guard;
+  const openRoute = metadata && `${server.prefix}${metadata.path}`;
   const known = new WeakMap<FastifyRequest, AccessTokenClaims>();
 
   server.decorateRequest('claims', {
@@ -37,13 +39,14 @@ export async function accessTokens(server: FastifyInstance, options: GuardOption
   server.decorate('requireToken', (requirement?: Requirement) => {
     const decide = guard.requireToken(requirement);
     return async (request: FastifyRequest, reply: FastifyReply) => {
+      // A hook for all routes of the service keeps nobody from reading who issues its tokens.
+      if (openRoute !== undefined && request.routeOptions.url === openRoute) return;
       const verdict = await decide(fromNode(request.raw));
       if ('refusal' in verdict) return send(reply, verdict.refusal);
       known.set(request, verdict.claims);
     };
   });
 
-  const { metadata } = guard;
   if (metadata !== undefined) server.get(metadata.path, (_request, reply) => send(reply, metadata.answer));
 }
 
