@@ -15,6 +15,7 @@ import type { Rotator } from './keys/rotator.ts';
 import type { BackChannel } from './login/back-channel.ts';
 import { ProtocolError } from './protocol/error.ts';
 import type { Seconds } from './protocol/time.ts';
+import { forgetOldAuditEvents } from './store/audit-event.ts';
 import { forgetOldChanges, type Reading, watchChanges } from './store/change-watcher.ts';
 import { connectWhenAvailable } from './store/connect.ts';
 import type { Database } from './store/database.ts';
@@ -57,6 +58,7 @@ const forgetting = [
   forgetOldRevocations,
   forgetOldDeliveries,
   forgetOldFailures,
+  forgetOldAuditEvents,
 ];
 
 export interface ReplicaOptions {

@@ -12,7 +12,7 @@ import { freshDatabase } from './support/database.ts';
 const now = () => Date.now() / 1000;
 
 /** Somebody who has not tried before. */
-const anyone = (): Attempt => ({ address: '', knownBrowser: newId('browser') });
+const anyone = (): Attempt => ({ from: null, address: '', knownBrowser: newId('browser') });
 
 const passwords = createPasswords(hashingLimits(2));
 

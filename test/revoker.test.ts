@@ -237,7 +237,7 @@ test('a consent that is withdrawn ends every grant of that client and that perso
   const mail = (await enter(ada, hers, 'client_mail')) as string;
   const others = (await enter(eve, his)) as string;
   for (const user of [ada, eve]) {
-    for (const id of ['client_web', 'client_mail']) await saveConsent(database, user.id, id, ['openid'], now);
+    for (const id of ['client_web', 'client_mail']) await saveConsent(database, user.id, id, ['openid'], null, now);
   }
   const grants = await revoker.withdrawConsent(ada.id, 'client_web', 'consent withdrawn');
   t.same([...grants].sort(), [online, offline].sort());

@@ -162,7 +162,7 @@ async function signIn(database: Database, user: User) {
     codeExpiresAt: now + 60,
   };
   await addGrant(database, grant, now);
-  await saveConsent(database, user.id, 'client_web', ['openid'], now);
+  await saveConsent(database, user.id, 'client_web', ['openid'], null, now);
   return { isLive: async () => (await findSession(database, session.id, 'digest', now, 3600)) !== undefined };
 }
 

@@ -1,4 +1,5 @@
 /** The database that the running server uses, found as it finds it. */
+import { userInfo } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Config } from '../../src/config.ts';
 import { scheduleOf } from '../../src/keys/lifecycle.ts';
@@ -32,7 +33,7 @@ export async function withConnection<T>(config: Config, work: (context: Context)
 async function open(config: Config): Promise<Database> {
   try {
     const url = config.databaseUrl ?? (await findEmbeddedPostgres(config.dataDir));
-    if (url !== undefined) return openDatabase(url, { maxConnections: 2 });
+    if (url !== undefined) return openDatabase(url, { maxConnections: 2, actor: `admin ${userInfo().username}` });
   } catch (error) {
     const known = error instanceof EmbeddedPostgresError || error instanceof DatabaseError;
     throw known ? new Failure(1, error.message) : error;

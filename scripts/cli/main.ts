@@ -1,5 +1,6 @@
 /** The command line `keyturn`: what an administrator types, beside a running server or for one. */
 import { Command, CommanderError } from 'commander';
+import { addAuditCommands } from './audit.ts';
 import { addClientCommands } from './client.ts';
 import { addDoctorCommand } from './doctor.ts';
 import { Failure } from './failure.ts';
@@ -28,6 +29,7 @@ const groups = [
   addTokenCommands,
   addDoctorCommand,
   addRevokeCommand,
+  addAuditCommands,
 ];
 for (const add of groups) add(program);
 

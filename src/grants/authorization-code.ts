@@ -21,7 +21,8 @@ export const authorizationCode: GrantType = {
     const proof = readProof(request);
     const redeemed = await redeemCode(database, proof, now, now + grantLife(client));
     if (redeemed === undefined) {
-      if (await wasRedeemed(database, proof)) await revoker.endGrant(proof.grantId, 'code replay');
+      if (await wasRedeemed(database, proof))
+        await revoker.by({ actor: `client ${client.id}`, address: null }).endGrant(proof.grantId, 'code replay');
       throw new ProtocolError('invalid_grant', refusal);
     }
     return authorizationOf(client, redeemed, now + refreshIdle);

@@ -50,12 +50,17 @@ function mustRotate({ refreshRotates, authMethod }: Client): boolean {
  * A token that did not redeem. Exactly one generation behind and within the grace is a request repeated; anything else
  * that is behind is in two hands.
  */
-async function repeat(proof: RefreshProof, { now }: GrantRequest, services: GrantServices): Promise<RedeemedGrant> {
+async function repeat(
+  proof: RefreshProof,
+  { client, now }: GrantRequest,
+  services: GrantServices,
+): Promise<RedeemedGrant> {
   const { database, revoker, refreshGrace } = services;
   const standing = await findGrant(database, proof, now, refreshGrace);
   const behind = standing === undefined ? 0 : standing.generation - proof.generation;
   if (standing !== undefined && behind === 1 && proof.generation >= 1 && standing.recent) return standing;
-  if (behind > 0) await revoker.endGrant(proof.grantId, 'refresh token reuse');
+  if (behind > 0)
+    await revoker.by({ actor: `client ${client.id}`, address: null }).endGrant(proof.grantId, 'refresh token reuse');
   throw refusal();
 }
 

@@ -18,7 +18,7 @@ export async function attemptOf(
   { cookies, knownBrowsers, addressOf }: AttemptServices,
 ): Promise<Attempt> {
   const knownBrowser = await knownBrowsers.knows(cookies.known(request), foldEmail(email) ?? '');
-  return { address: addressOf(request), knownBrowser };
+  return { from: request.ip, address: addressOf(request), knownBrowser };
 }
 
 /** Has the browser remember that the account has signed in by it. */

@@ -9,6 +9,7 @@ import { ProtocolError } from '../protocol/error.ts';
 import type { Session } from '../protocol/session.ts';
 import type { NumericDate } from '../protocol/time.ts';
 import type { User } from '../protocol/user.ts';
+import type { Actor } from '../store/audit-event.ts';
 import { isDatabaseAway } from '../store/database-errors.ts';
 import type { Revoker } from '../tokens/revocation.ts';
 import { type AttemptServices, attemptOf, rememberBrowser } from './attempt.ts';
@@ -77,11 +78,16 @@ export async function signInByForm(
     await rememberBrowser(request, reply, user.email, services);
     const before = await sessions.find(browser.session, now());
     if (before !== undefined && before.user.id !== user.id) {
-      await revoker.endSession(before.id, 'another person signed in');
+      await revoker.by(personOf(request, user.id)).endSession(before.id, 'another person signed in');
     }
     await beginSession(request, reply, user, before, services);
     return undefined;
   });
+}
+
+/** Who acts by a request, for the audit. */
+export function personOf(request: FastifyRequest, userId: string): Actor {
+  return { actor: `user ${userId}`, address: request.ip };
 }
 
 /** Begins a session by password in this browser, and sets its cookie. Answers its id. */

@@ -50,7 +50,7 @@ export function createAccounts({ database, passwords, now }: AccountsOptions): A
       throw new ProtocolError('temporarily_unavailable', 'too many attempts', { retryAfter, tooMany: true });
     const right = await passwords.verify(password, found?.passwordHash);
     if (found === undefined || !right || found.user.disabledAt !== null) {
-      await noteFailure(database, [...keys.keys()], now(), now() - countedFor);
+      await noteFailure(database, [...keys.keys()], found?.user.id, attempt.from, now(), now() - countedFor);
       return undefined;
     }
     if (passwords.needsRehash(found.passwordHash)) await renew(found.user.id, password, found.passwordHash);

@@ -9,6 +9,8 @@ import type { Failures } from '../store/sign-in-attempt.ts';
 
 /** Who tries: where from, and by which browser, where that has signed in to this account before. */
 export interface Attempt {
+  /** The IP address, for the record; null where none is known. */
+  readonly from: string | null;
   /** What counts as one address; undefined where that says nothing of who tries. */
   readonly address: string | undefined;
   /** The id of a browser that knows the account. */

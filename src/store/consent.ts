@@ -1,4 +1,5 @@
 import type { NumericDate } from '../protocol/time.ts';
+import { auditing, auditValues } from './audit-event.ts';
 import type { Transaction } from './change.ts';
 import type { Database } from './database.ts';
 import { toDate, toNumericDate } from './instant.ts';
@@ -38,13 +39,21 @@ export async function saveConsent(
   userId: string,
   clientId: string,
   scope: readonly string[],
+  address: string | null,
   now: NumericDate,
 ): Promise<void> {
   await database.query(
-    `INSERT INTO consent (user_id, client_id, scope, granted_at) VALUES ($1, $2, $3, $4)
+    `WITH ${auditing(5)}
+     INSERT INTO consent (user_id, client_id, scope, granted_at) VALUES ($1, $2, $3, $4)
      ON CONFLICT (user_id, client_id) DO UPDATE SET granted_at = EXCLUDED.granted_at,
        scope = ARRAY(SELECT DISTINCT token FROM unnest(consent.scope || EXCLUDED.scope) AS token ORDER BY token)`,
-    [userId, clientId, [...scope], toDate(now)],
+    [
+      userId,
+      clientId,
+      [...scope],
+      toDate(now),
+      ...auditValues({ actor: `user ${userId}`, address }, { act: 'consent', target: `client ${clientId}` }),
+    ],
   );
 }
 

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
+import type { Actor } from './audit-event.ts';
 import { type DatabaseAddress, DatabaseError, place } from './database-errors.ts';
 import { PrismaClient } from './generated/client.ts';
 
@@ -34,6 +35,8 @@ export interface Database {
   readonly pool: pg.Pool;
   readonly address: DatabaseAddress;
   readonly patience: Patience;
+  /** Who acts by it, where nobody else is known. */
+  readonly actor: Actor;
   /**
    * Runs one statement and answers its rows. It is prepared once on each connection, so `text` must be constant and
    * what varies belongs in `values`. `bigint` comes as a string, `timestamptz` as a Date.
@@ -48,6 +51,8 @@ export interface Database {
 export interface DatabaseOptions {
   /** Told the text of every statement before it is sent, Prisma's too; not the one that sets up a new connection. */
   onStatement?: (text: string) => void;
+  /** Who acts by it; the issuer itself where not given. */
+  actor?: string;
   /** 10 where not given. */
   maxConnections?: number;
   /** An administrator's where not given. */
@@ -98,6 +103,7 @@ export function openDatabase(url: string, options: DatabaseOptions = {}): Databa
     pool,
     address,
     patience,
+    actor: { actor: options.actor ?? 'issuer', address: null },
     async query<Row extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []) {
       const { rows } = await pool.query<Row>({ name: nameOf(text), text, values: [...values] });
       return rows;

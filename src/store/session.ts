@@ -1,5 +1,6 @@
 import type { Session, SessionSummary } from '../protocol/session.ts';
 import type { NumericDate, Seconds } from '../protocol/time.ts';
+import { auditing, auditValues } from './audit-event.ts';
 import type { Transaction } from './change.ts';
 import type { Database } from './database.ts';
 import { toDate, toNumericDate } from './instant.ts';
@@ -79,11 +80,13 @@ function fromRow(row: SessionRow): Session {
 
 /**
  * Keeps a session: a new one, or, where the same person has signed in again, the same with a new secret and
- * authentication time, so that what was signed in by it stays so. One statement.
+ * authentication time, so that what was signed in by it stays so. One statement, the audit's part in it.
  */
 export async function saveSession(database: Database, session: NewSession, now: NumericDate): Promise<void> {
+  const who = { actor: `user ${session.userId}`, address: session.ip };
   await database.query(
-    `INSERT INTO session (id, secret_digest, user_id, user_epoch, auth_time, amr, created_at, last_seen_at, expires_at, ip, user_agent)
+    `WITH ${auditing(11)}
+     INSERT INTO session (id, secret_digest, user_id, user_epoch, auth_time, amr, created_at, last_seen_at, expires_at, ip, user_agent)
      VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10)
      ON CONFLICT (id) DO UPDATE SET secret_digest = EXCLUDED.secret_digest, auth_time = EXCLUDED.auth_time,
        user_epoch = EXCLUDED.user_epoch, amr = EXCLUDED.amr, last_seen_at = EXCLUDED.last_seen_at,
@@ -100,6 +103,7 @@ export async function saveSession(database: Database, session: NewSession, now: 
       toDate(session.expiresAt),
       session.ip,
       session.userAgent,
+      ...auditValues(who, { act: 'sign-in', target: `session ${session.id}` }),
     ],
   );
 }

@@ -1,6 +1,6 @@
 import type { PublicJwk, SigningKey } from '../protocol/signing-key.ts';
 import type { NumericDate } from '../protocol/time.ts';
-import { type Changed, changing, locks, type Transaction, takeLock } from './change.ts';
+import { type Audited, type Changed, changing, locks, type Transaction, takeLock } from './change.ts';
 import type { Database } from './database.ts';
 import type { SigningKey as Row } from './generated/client.ts';
 import { toDate, toNumericDate, toNumericDateOrNull } from './instant.ts';
@@ -24,9 +24,15 @@ export async function listSigningKeys(database: Database): Promise<SigningKey[]>
  */
 export async function changeSigningKeys<T>(
   database: Database,
-  work: (keys: SigningKey[], write: SigningKeyWriter, tx: Transaction, changed: Changed) => Promise<T>,
+  work: (
+    keys: SigningKey[],
+    write: SigningKeyWriter,
+    tx: Transaction,
+    changed: Changed,
+    audited: Audited,
+  ) => Promise<T>,
 ): Promise<T> {
-  return changing(database, async (tx, changed) => {
+  return changing(database, async (tx, changed, audited) => {
     await takeLock(tx, locks.signingKeys);
     const keys = (await tx.signingKey.findMany()).map(fromRow);
     const write: SigningKeyWriter = {
@@ -53,7 +59,7 @@ export async function changeSigningKeys<T>(
         changed('signing_key', kid);
       },
     };
-    return work(keys, write, tx, changed);
+    return work(keys, write, tx, changed, audited);
   });
 }
 

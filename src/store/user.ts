@@ -1,6 +1,6 @@
 import type { NumericDate } from '../protocol/time.ts';
 import type { User, UserChange } from '../protocol/user.ts';
-import type { Transaction } from './change.ts';
+import { changing, type Transaction } from './change.ts';
 import type { Database } from './database.ts';
 import type { User as Row } from './generated/client.ts';
 import { toDate, toNumericDateOrNull } from './instant.ts';
@@ -69,11 +69,12 @@ export async function listUsers(database: Database, afterEmail: string, limit: n
 
 /** Adds a user. False, and nothing written, where the address is taken. */
 export async function addUser(database: Database, user: User, passwordHash: string): Promise<boolean> {
-  const { count } = await database.prisma.user.createMany({
-    data: [{ ...user, roles: [...user.roles], disabledAt: toDateOrNull(user.disabledAt), passwordHash }],
-    skipDuplicates: true,
+  const data = [{ ...user, roles: [...user.roles], disabledAt: toDateOrNull(user.disabledAt), passwordHash }];
+  return changing(database, async (tx, _changed, audited) => {
+    const { count } = await tx.user.createMany({ data, skipDuplicates: true });
+    if (count > 0) audited({ act: 'user added', target: `user ${user.id}` });
+    return count > 0;
   });
-  return count > 0;
 }
 
 /**

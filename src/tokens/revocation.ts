@@ -8,7 +8,8 @@ import type { Client } from '../protocol/client.ts';
 import { ProtocolError } from '../protocol/error.ts';
 import type { NumericDate, Seconds } from '../protocol/time.ts';
 import type { User, UserChange } from '../protocol/user.ts';
-import { type Changed, changing, locks, type Transaction, takeLock } from '../store/change.ts';
+import type { Actor } from '../store/audit-event.ts';
+import { type Audited, type Changed, changing, locks, type Transaction, takeLock } from '../store/change.ts';
 import { type ClientChange, changeClient } from '../store/client.ts';
 import { removeConsent } from '../store/consent.ts';
 import type { Database } from '../store/database.ts';
@@ -26,6 +27,8 @@ export interface RevokerOptions {
   longestLife(): Seconds;
   /** Told what is void, once that is committed: the memory of this process, where it has one. */
   onVoid?(entries: readonly RevocationEntry[]): void;
+  /** Who acts; the database's own actor where nobody else is known. */
+  readonly by?: Actor;
 }
 
 /** An access token that is to be void. */
@@ -45,6 +48,8 @@ export interface Ended {
 }
 
 export interface Revoker {
+  /** The same for acts of somebody who is known, for the audit. */
+  by(actor: Actor): Revoker;
   /**
    * Voids one access token. False: it was void by its name already. Throws `temporarily_unavailable` (429) where more of
    * that client's are void one by one than a feed should carry.
@@ -93,8 +98,9 @@ const mostTokenRevocations = 1_000;
 const tail: Seconds = pollInterval + 2 * clockSkew;
 
 /** An act under way. */
-interface Act {
+interface ActUnderWay {
   readonly tx: Transaction;
+  readonly audited: Audited;
   readonly changed: Changed;
   /** What it has voided so far. */
   readonly entries: RevocationEntry[];
@@ -110,16 +116,20 @@ interface Void {
   readonly clientId?: string | undefined;
 }
 
-export function createRevoker({ database, now, longestLife, onVoid }: RevokerOptions): Revoker {
+export function createRevoker(options: RevokerOptions): Revoker {
+  const { database, now, longestLife, onVoid, by } = options;
+
   /** Runs an act in a transaction of its own: what it voids is in force here when it answers. */
-  async function perform<T>(work: (act: Act) => Promise<T>): Promise<T> {
+  async function perform<T>(work: (act: ActUnderWay) => Promise<T>): Promise<T> {
     const entries: RevocationEntry[] = [];
-    const result = await changing(database, (tx, changed) => work({ tx, changed, entries }));
+    const result = await changing(database, (tx, changed, audited) =>
+      work({ tx, changed, audited: (act) => audited(act, by), entries }),
+    );
     onVoid?.(entries);
     return result;
   }
 
-  async function revoke({ tx, changed, entries }: Act, what: Void, reason: string): Promise<void> {
+  async function revoke({ tx, changed, entries }: ActUnderWay, what: Void, reason: string): Promise<void> {
     const { kind, names, epochBelow = null, clientId } = what;
     if (names.length === 0) return;
     // First: while it waits for the lock, tokens of before may still be given out, and the entry has to outlive those.
@@ -136,7 +146,7 @@ export function createRevoker({ database, now, longestLife, onVoid }: RevokerOpt
 
   /** Ends those of the grants that have not ended yet. */
   async function endGrants(
-    act: Act,
+    act: ActUnderWay,
     which: { id: string } | { sessionId: string; userId?: string } | { userId: string; clientId: string },
     reason: string,
   ): Promise<string[]> {
@@ -148,6 +158,7 @@ export function createRevoker({ database, now, longestLife, onVoid }: RevokerOpt
     });
     const names = ended.map(({ id }) => id);
     await revoke(act, { kind: 'grant', names }, reason);
+    for (const name of names) act.audited({ act: 'grant ended', target: `grant ${name}`, reason });
     return names;
   }
 
@@ -164,6 +175,8 @@ export function createRevoker({ database, now, longestLife, onVoid }: RevokerOpt
   }
 
   return {
+    by: (actor) => createRevoker({ ...options, by: actor }),
+
     revokeToken: ({ jti, exp, clientId }, reason) =>
       perform(async (act) => {
         const found = await readTokenRevocations(act.tx, revocationDigest('jti', jti), clientId, now());
@@ -177,6 +190,7 @@ export function createRevoker({ database, now, longestLife, onVoid }: RevokerOpt
         }
         const expiresAt = exp === undefined ? undefined : exp + tail;
         await revoke(act, { kind: 'jti', names: [jti], expiresAt, clientId }, reason);
+        act.audited({ act: 'token revoked', target: `token ${jti}`, reason });
         return true;
       }),
 
@@ -191,12 +205,14 @@ export function createRevoker({ database, now, longestLife, onVoid }: RevokerOpt
         const removed = await removeSession(act.tx, sessionId, userId);
         const which = { sessionId, ...(userId !== undefined && { userId }) };
         const grants = await endGrants(act, which, reason);
+        if (removed !== undefined) act.audited({ act: 'session ended', target: `session ${sessionId}`, reason });
         return { grants, logoutId: removed && (await announce(act.tx, { sessionId, ...removed })) };
       }),
 
     withdrawConsent: (userId, clientId, reason) =>
       perform(async (act) => {
         await removeConsent(act.tx, userId, clientId);
+        act.audited({ act: 'consent withdrawn', target: `client ${clientId}`, reason });
         return endGrants(act, { userId, clientId }, reason);
       }),
 
@@ -205,6 +221,7 @@ export function createRevoker({ database, now, longestLife, onVoid }: RevokerOpt
         const result = await updateUser(act.tx, userId, decide);
         if (result === undefined) return undefined;
         const { before, after } = result;
+        act.audited({ act: 'user changed', target: `user ${userId}`, reason });
         if (after.grantEpoch > before.grantEpoch) await announceAll(act.tx, before);
         if (after.epoch > before.epoch) {
           await revoke(act, { kind: 'sub', names: [userId], epochBelow: after.epoch }, reason);
@@ -218,6 +235,7 @@ export function createRevoker({ database, now, longestLife, onVoid }: RevokerOpt
         const deleted = await deleteUser(act.tx, userId);
         if (deleted === undefined) return undefined;
         await announce(act.tx, { userId, sessionId: null, clientIds });
+        act.audited({ act: 'user deleted', target: `user ${userId}`, reason });
         await revoke(act, { kind: 'sub', names: [userId], epochBelow: deleted.user.epoch + 1 }, reason);
         return deleted;
       }),
@@ -235,12 +253,13 @@ export function createRevoker({ database, now, longestLife, onVoid }: RevokerOpt
 
     async revokeKey(kid, schedule, reason) {
       const entries: RevocationEntry[] = [];
-      const revocation = await changeSigningKeys(database, async (keys, write, tx, changed) => {
+      const revocation = await changeSigningKeys(database, async (keys, write, tx, changed, audited) => {
         const done = await withdrawKey(keys, write, kid, now(), schedule);
         if (done === undefined || done.already) return done;
         // Until the key's row goes, as long as a refresh token may live.
         const expiresAt = now() + schedule.keepRow;
-        await revoke({ tx, changed, entries }, { kind: 'kid', names: [kid], expiresAt }, reason);
+        audited({ act: 'signing_key revoked', target: `signing_key ${kid}`, reason }, by);
+        await revoke({ tx, changed, audited, entries }, { kind: 'kid', names: [kid], expiresAt }, reason);
         return done;
       });
       onVoid?.(entries);

@@ -11,6 +11,7 @@ import {
   beginSession,
   hasCsrf,
   type PasswordSignInServices,
+  personOf,
   provideSecret,
   readOwnForm,
   signInByForm,
@@ -88,14 +89,15 @@ export function accountEndpoints(services: AccountServices): Endpoint[] {
     session: Session,
   ): Promise<Outcome> {
     const { user } = session;
+    const own = revoker.by(personOf(request, user.id));
     switch (form.get('act')) {
       case 'change-password':
         return changeOwnPassword(request, reply, form, session);
       case 'end-session':
-        await revoker.endSession(form.get('session') ?? '', 'ended by its owner', user.id);
+        await own.endSession(form.get('session') ?? '', 'ended by its owner', user.id);
         return { session, notice: 'sessionEnded' };
       case 'withdraw-consent':
-        await revoker.withdrawConsent(user.id, form.get('client') ?? '', 'consent withdrawn');
+        await own.withdrawConsent(user.id, form.get('client') ?? '', 'consent withdrawn');
         return { session, notice: 'consentWithdrawn' };
       default:
         return { session };
@@ -113,7 +115,7 @@ export function accountEndpoints(services: AccountServices): Endpoint[] {
       form.get,
     );
     const change = { current, wanted, repeated };
-    const options = { ...services, changeUser: revoker.changeUser };
+    const options = { ...services, changeUser: revoker.by(personOf(request, session.user.id)).changeUser };
     const changed = await unlessRefused(reply, async () =>
       changePassword(options, session.user, change, await attemptOf(request, session.user.email, services)),
     );

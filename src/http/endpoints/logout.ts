@@ -18,7 +18,7 @@ import type { Revoker } from '../../tokens/revocation.ts';
 import type { Cookies } from '../cookies.ts';
 import { basePathOf, type Endpoint } from '../endpoint.ts';
 import { type Form, parseForm } from '../form.ts';
-import { provideSecret, readOwnForm, requireCsrf } from '../own-form.ts';
+import { personOf, provideSecret, readOwnForm, requireCsrf } from '../own-form.ts';
 import type { PageSender } from '../page-sender.ts';
 import { queryOf, redirect, requireForm } from '../request.ts';
 
@@ -48,13 +48,13 @@ export function logoutEndpoints(services: LogoutServices): Endpoint[] {
     const decision = decideSignOut(read, session);
     if (decision.step === 'end') {
       if (session !== undefined) cookies.clearSession(reply);
-      return end(reply, decision.session, read.after);
+      return end(request, reply, decision.session, read.after);
     }
     // From another site's page no cookie comes with a POST: who is signed in shows when the browser comes by itself.
     if (request.method === 'POST') return redirect(reply, askAgain(`${issuer}/logout`, read.after));
     return decision.step === 'ask'
       ? ask(request, reply, decision.session, read.after)
-      : end(reply, undefined, read.after);
+      : end(request, reply, undefined, read.after);
   }
 
   function ask(request: FastifyRequest, reply: FastifyReply, { id, user }: Session, after: AfterSignOut): FastifyReply {
@@ -71,20 +71,23 @@ export function logoutEndpoints(services: LogoutServices): Endpoint[] {
     const own = readOwnForm(request, services);
     const { after } = await readSignOutRequest(parseForm(queryOf(request)).get, services);
     const session = await sessions.find(own.browser.session, now());
-    if (session === undefined) return end(reply, undefined, after);
+    if (session === undefined) return end(request, reply, undefined, after);
     requireCsrf(own, session);
     if (own.form.get('decision') !== 'sign-out') return redirect(reply, `${issuer}/account`);
     cookies.clearSession(reply);
-    return end(reply, { id: session.id, userId: session.user.id }, after);
+    return end(request, reply, { id: session.id, userId: session.user.id }, after);
   }
 
   /** Ends the session, if there is one, and leads on when the other clients know, or patience is over. */
   async function end(
+    request: FastifyRequest,
     reply: FastifyReply,
     session: SessionToEnd | undefined,
     after: AfterSignOut,
   ): Promise<FastifyReply> {
-    const ended = session && (await revoker.endSession(session.id, 'sign-out', session.userId));
+    const ended =
+      session &&
+      (await revoker.by(personOf(request, session.userId)).endSession(session.id, 'sign-out', session.userId));
     const telling = ended?.logoutId === undefined ? [] : await backChannel.tell(ended.logoutId);
     const address = addressAfter(after);
     if (address !== undefined) return redirect(reply, address);

@@ -36,15 +36,16 @@ export function revocationEndpoint({ authenticator, reader, revoker, now }: Revo
       const token = form.get('token');
       if (token === undefined) throw new ProtocolError('invalid_request', 'token is missing');
 
+      const own = revoker.by({ actor: `client ${client.id}`, address: message.ip });
       const access = await reader.accessToken(token);
       if (access?.client_id === client.id) {
         const { jti, exp, sub } = access;
-        const revoked = await revoker.revokeToken({ jti, exp, clientId: client.id }, reason);
+        const revoked = await own.revokeToken({ jti, exp, clientId: client.id }, reason);
         if (revoked) message.log.info({ client: client.id, sub, jti }, 'token revoked');
       }
       const refresh = await reader.refreshToken(token);
       if (refresh?.client_id === client.id) {
-        const ended = await revoker.endGrant(refresh.gid, reason);
+        const ended = await own.endGrant(refresh.gid, reason);
         if (ended) message.log.info({ client: client.id, sub: refresh.sub }, 'grant revoked');
       }
       const identity = await reader.idTokenHint(token);

@@ -16,6 +16,7 @@ import type { Mint } from '../../tokens/mint.ts';
 import { type AttemptServices, attemptOf, rememberBrowser } from '../attempt.ts';
 import type { Cookies } from '../cookies.ts';
 import type { Endpoint } from '../endpoint.ts';
+import { personOf } from '../own-form.ts';
 import type { SessionCookies } from '../session-cookies.ts';
 
 export interface SessionServices extends Pick<AttemptServices, 'knownBrowsers' | 'addressOf'> {
@@ -79,7 +80,7 @@ export function sessionEndpoints(services: SessionServices): Endpoint[] {
     const { client, token, csrf } = await readCookie(request);
     const claims = await grantServices.reader.refreshToken(token);
     if (claims?.client_id === client.id && claims.csrf === csrf) {
-      await grantServices.revoker.endGrant(claims.gid, 'sign-out');
+      await grantServices.revoker.by(personOf(request, claims.sub)).endGrant(claims.gid, 'sign-out');
     }
     cookies.clear(reply, client);
     return reply.code(204).send();

@@ -26,14 +26,16 @@ export function signInEndpoints(services: SignInServices): Endpoint[] {
   const { issuer, flow, pages, database, sessions, now } = services;
 
   /** A form in which a person decides something, and who they are. */
-  function decided(act: (reply: FastifyReply, form: Form, pending: SignedIn) => Promise<FastifyReply>): typeof signIn {
+  function decided(
+    act: (request: FastifyRequest, reply: FastifyReply, form: Form, pending: SignedIn) => Promise<FastifyReply>,
+  ): typeof signIn {
     return async (request, reply) => {
       const own = readOwnForm(request, services);
       const session = await sessions.find(own.browser.session, now());
       if (session === undefined) return backToAuthorize(reply, interactionOf(own));
       requireCsrf(own, session);
       const pending = await flow.resume(interactionOf(own), own.browser);
-      return act(reply, own.form, { ...pending, session, browserSecret: own.browser.secret });
+      return act(request, reply, own.form, { ...pending, session, browserSecret: own.browser.secret });
     };
   }
 
@@ -60,17 +62,17 @@ export function signInEndpoints(services: SignInServices): Endpoint[] {
     return pages.ask(reply, ask, { email, problem });
   }
 
-  const chooseAccount = decided(async (reply, form, pending) => {
+  const chooseAccount = decided(async (_request, reply, form, pending) => {
     if (form.get('decision') !== 'continue') return switchAccount(reply, pending);
     await noteChoice(database, pending.interaction.id, pending.session.user.id);
     return backToAuthorize(reply, pending.interaction.id);
   });
 
-  const consent = decided(async (reply, form, pending) => {
+  const consent = decided(async (request, reply, form, pending) => {
     const { session, interaction, client } = pending;
     switch (form.get('decision')) {
       case 'allow':
-        await saveConsent(database, session.user.id, client.id, pending.request.scope, now());
+        await saveConsent(database, session.user.id, client.id, pending.request.scope, request.ip, now());
         await noteConsent(database, interaction.id, session.user.id, now());
         return backToAuthorize(reply, interaction.id);
       case 'switch':

@@ -1,0 +1,67 @@
+import type { NumericDate } from '../protocol/time.ts';
+import type { Database } from './database.ts';
+import { toNumericDate } from './instant.ts';
+
+/** Who acts, and from where. */
+export interface Actor {
+  /** `user <id>`, `client <id>`, `admin <account>`, `issuer`, or `somebody`. */
+  readonly actor: string;
+  /** An IP address; null where there is none. */
+  readonly address: string | null;
+}
+
+/** What was done. */
+export interface Act {
+  readonly act: string;
+  /** What to, by kind and name: `client client_k3v9…`. */
+  readonly target: string | null;
+  readonly reason?: string | null;
+  readonly refused?: boolean;
+}
+
+export interface AuditEvent extends Actor, Act {
+  readonly id: number;
+  readonly at: NumericDate;
+  readonly reason: string | null;
+  readonly refused: boolean;
+}
+
+/**
+ * Writes down an act that is one statement (transactions do it by `changing`): a part of it, to stand behind its `WITH`. Its values are the ones of
+ * `auditValues`, and are the statement's parameters from number `first` on.
+ */
+export function auditing(first: number): string {
+  const [actor, address, act, target, refused] = [0, 1, 2, 3, 4].map((offset) => `$${first + offset}`);
+  return `audited AS (INSERT INTO audit_event (actor, address, act, target, refused)
+            VALUES (${actor}, ${address}, ${act}, ${target}, ${refused}::boolean))`;
+}
+
+export function auditValues({ actor, address }: Actor, { act, target, refused = false }: Act): unknown[] {
+  return [actor, address, act, target, refused];
+}
+
+/** Events in the order of time: those after an id, or the last ones where none is given. */
+export async function listAuditEvents(
+  database: Database,
+  { after, limit }: { readonly after?: number; readonly limit: number },
+): Promise<AuditEvent[]> {
+  const rows = await database.query<AuditRow>(
+    after === undefined
+      ? 'SELECT * FROM (SELECT * FROM audit_event ORDER BY id DESC LIMIT $1) AS last ORDER BY id'
+      : 'SELECT * FROM audit_event WHERE id > $2 ORDER BY id LIMIT $1',
+    after === undefined ? [limit] : [limit, after],
+  );
+  return rows.map(({ id, at, ...rest }) => ({ ...rest, id: Number(id), at: toNumericDate(at) }));
+}
+
+interface AuditRow extends Omit<AuditEvent, 'id' | 'at'> {
+  readonly id: string;
+  readonly at: Date;
+}
+
+/** Forgets events older than a year, a few at a time. */
+export async function forgetOldAuditEvents(database: Database): Promise<void> {
+  await database.query(`
+    DELETE FROM audit_event WHERE id IN (
+      SELECT id FROM audit_event WHERE at < now() - interval '1 year' ORDER BY at LIMIT 1000 FOR UPDATE SKIP LOCKED)`);
+}
