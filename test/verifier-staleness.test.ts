@@ -230,3 +230,17 @@ test('a machine that slept finds out by the wall clock, and asks before it answe
   t.equal(await refusal(token), 'token_revoked');
   t.equal(fake.asked['/revocations']?.length, asked + 1);
 });
+
+test('with a limit below the heartbeat tokens are not refused, but the issuer is asked in between', async (t) => {
+  const setting = await startVerifier(t, { maxStaleness: 5 });
+  const { fake, verifier, clocks, refusal } = setting;
+  await verifier.ready();
+  await following(setting);
+  const asked = fake.asked['/revocations']?.length ?? 0;
+  for (let times = 1; times <= 3; times += 1) {
+    clocks.advance(6);
+    const tokens = await Promise.all(Array.from({ length: 20 }, () => lasting(setting)));
+    t.same(new Set(await Promise.all(tokens.map(refusal))), new Set([undefined]));
+    t.equal(fake.asked['/revocations']?.length, asked + times, 'once for all of them');
+  }
+});
