@@ -117,6 +117,7 @@ async function* chunksOf(body: Response['body'], signal: AbortSignal): AsyncGene
   const cancel = () => void reader.cancel().catch(() => undefined); // it may have failed by itself
   signal.addEventListener('abort', cancel);
   try {
+    signal.throwIfAborted();
     for (let read = await reader.read(); !read.done; read = await reader.read()) yield read.value;
     signal.throwIfAborted();
   } finally {
