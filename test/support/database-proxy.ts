@@ -11,6 +11,8 @@ export interface DatabaseProxy {
   freeze(): void;
   /** Lets new connections through (again); those that were frozen are gone. */
   mend(): Promise<void>;
+  /** From now on new connections go to that database. */
+  aim(url: string): void;
   /** How many connections have come so far. */
   connections(): number;
   /** How many notifications were swallowed. */
@@ -28,14 +30,14 @@ export async function startProxy(
   url: string,
   options: ProxyOptions = {},
 ): Promise<DatabaseProxy> {
-  const { hostname, port } = new URL(url);
+  let target = new URL(url);
   const sockets = new Set<net.Socket>();
   let swallowed = 0;
   let connections = 0;
   let frozen = false;
   const server = net.createServer((client) => {
     connections += 1;
-    const upstream = net.connect(Number(port || 5432), hostname);
+    const upstream = net.connect(Number(target.port || 5432), target.hostname);
     const forget = () => {
       client.destroy();
       upstream.destroy();
@@ -77,6 +79,9 @@ export async function startProxy(
     },
     swallowed: () => swallowed,
     connections: () => connections,
+    aim(url) {
+      target = new URL(url);
+    },
     async mend() {
       if (frozen) cut();
       frozen = false;
