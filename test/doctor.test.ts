@@ -38,6 +38,13 @@ test('of a healthy issuer it says so, in words and as JSON', async (t) => {
   t.match(says, `jwks: ${issuer.issuer}/.well-known/jwks.json shows the 4 keys that the database says are published\n`);
   t.match(says, /^jwks: RS256: the standby is published 29 d 23 h before it signs, caches may take 20 min 6 s$/m);
 
+  const short = await doctor({ KEY_SIGN_FOR: '1000', JWKS_MAX_AGE: '10', ACCESS_TOKEN_TTL: '900' });
+  t.ok(short.findings.every((finding) => !finding.says.includes('longer than KEY_SIGN_FOR')));
+  const tight = await doctor({ KEY_SIGN_FOR: '20', JWKS_MAX_AGE: '5', ACCESS_TOKEN_TTL: '10' });
+  t.ok(
+    tight.findings.some(({ says }) => says.startsWith('they sign for 5 min 11 s, longer than KEY_SIGN_FOR, as tokens')),
+  );
+
   const words = await keyturn(env, 'doctor');
   t.equal(words.code, 0);
   t.match(words.stdout, /^ok {7}database {6}reached at /);

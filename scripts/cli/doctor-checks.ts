@@ -145,11 +145,18 @@ async function checkOpening(keys: readonly SigningKey[], held: KeyEncryptionKeys
   return findings;
 }
 
-function checkSigningKeys({ keys, instances, now, schedule }: Patient): Finding[] {
+function checkSigningKeys({ keys, instances, now, schedule, config }: Patient): Finding[] {
   const about = 'keys';
   if (keys.length === 0)
     return [{ about, level: 'warning', says: 'there are none yet: the first server to start makes them' }];
-  return [...new Set(keys.map(({ alg }) => alg))].sort().map((alg): Finding => {
+  const longer: Finding = {
+    about,
+    level: 'ok',
+    says:
+      `they sign for ${durationInWords(schedule.signFor)}, longer than KEY_SIGN_FOR, as tokens live so long that more ` +
+      'than four of them would have to be published',
+  };
+  const byAlg = [...new Set(keys.map(({ alg }) => alg))].sort().map((alg): Finding => {
     const ofAlg = keys.filter((key) => key.alg === alg);
     const [signer, standby] = [signerOf(ofAlg, now), standbyOf(ofAlg, now)];
     const due = plan(alg, ofAlg, now, schedule).map(({ act, reason }) => `${act}: ${reason}`);
@@ -164,6 +171,7 @@ function checkSigningKeys({ keys, instances, now, schedule }: Patient): Finding[
     const says = `${alg}: ${signer.kid} has signed for ${age}, ${next}${late}`;
     return { about, level: standby === undefined || late !== '' ? 'warning' : 'ok', says };
   });
+  return schedule.signFor > config.keySignFor ? [...byAlg, longer] : byAlg;
 }
 
 function checkComing({ keys, now, schedule }: Patient): Finding[] {

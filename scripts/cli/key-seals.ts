@@ -156,7 +156,7 @@ async function giveUpByHand(
   if (holders.length > 0) {
     throw new Failure(
       1,
-      `${holders.map((one) => one.id).join(' and ')} still holds ${id}: it is not lost while that runs`,
+      `${holders.map((one) => one.id).join(' and ')} held ${id} within the last minute: it is not lost while that runs`,
     );
   }
   const what = rows === undefined ? 'nothing but what is to come' : rowsInWords(rows);

@@ -33,13 +33,17 @@ export const clockSkew: Seconds = 5;
 /** How often instances read the change log. */
 export const pollInterval: Seconds = 1;
 
+/** No verifier of ours fetches the JWKS more often than after so long, whatever its headers say. */
+const mostPatient: Seconds = 10;
+
 /** How many keys that no longer sign are published at most: with the standby and the signer that makes four. */
 const mostRetired = 2;
 
 /**
  * The schedule that follows from the few numbers an operator may set. Keys sign for longer than was asked where more of
  * them would have to be published than verifiers should have to carry.
- * `lead` counts two caches: a shared one in front of a verifier's own, each as old as `jwksMaxAge` allows.
+ * `lead` counts two caches: a shared one in front of a verifier's own, each as old as `jwksMaxAge` allows, or as verifiers
+ * take by themselves where that is very short.
  * `keepPublished` counts the skew three times: a key promoted in a hurry has a `signsFrom` that lies one skew back, by a
  * clock that may be one skew behind that of who withdraws the key before it; and that key's last token may be dated by
  * a clock one skew ahead of that of who verifies it.
@@ -53,7 +57,7 @@ export function scheduleOf(times: {
   const keepPublished = times.longestTokenTtl + pollInterval + 3 * clockSkew;
   return {
     signFor: Math.max(times.signFor, Math.ceil((keepPublished + clockSkew) / mostRetired)),
-    lead: 2 * times.jwksMaxAge + pollInterval + clockSkew,
+    lead: Math.max(2 * times.jwksMaxAge, mostPatient) + pollInterval + clockSkew,
     keepPublished,
     keepRow: times.longestGrant + keepPublished,
     skew: clockSkew,

@@ -19,13 +19,14 @@ export async function makeKey(database: Database, held: KeyEncryptionKeys, alg: 
   const { sealingKey } = await readIssuerState(database);
   if (sealingKey === null) throw new Error('no key-encryption key is named');
   const sealer = held.get(sealingKey);
-  const { publicJwk, privateJwk } = await generateJwkPair(alg);
-  return {
-    kid: await calculateJwkThumbprint(publicJwk),
-    alg,
-    publicJwk: publicJwk as PublicJwk,
-    sealedPrivateJwk: await sealPrivateJwk(privateJwk, sealer),
-  };
+  for (;;) {
+    const { publicJwk, privateJwk } = await generateJwkPair(alg);
+    const kid = await calculateJwkThumbprint(publicJwk);
+    // On a command line it would be taken for an option, on a day when nobody has time for that.
+    if (kid.startsWith('-')) continue;
+    const sealedPrivateJwk = await sealPrivateJwk(privateJwk, sealer);
+    return { kid, alg, publicJwk: publicJwk as PublicJwk, sealedPrivateJwk };
+  }
 }
 
 /**
