@@ -26,6 +26,7 @@ import { userinfoEndpoints } from './http/endpoints/userinfo.ts';
 import { createMetrics } from './http/metrics.ts';
 import { createRate } from './http/rate.ts';
 import { createServer } from './http/server.ts';
+import type { Certificate } from './http/tls.ts';
 import { readKeyEncryptionKeys } from './keys/key-encryption-keys.ts';
 import { createKeyring, type Keyring } from './keys/keyring.ts';
 import { clockSkew, pollInterval, scheduleOf } from './keys/lifecycle.ts';
@@ -52,6 +53,8 @@ export interface AppOptions {
   readonly version: string;
   /** The folder of migrations, `prisma/migrations` of this version. */
   readonly migrations: string;
+  /** For TLS without a proxy in front. */
+  readonly certificate?: Certificate | undefined;
   /** The picture on the pages, where there is one. */
   readonly logo?: Logo;
   /** Stands in for the corrected process clock. */
@@ -221,6 +224,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   const server = await createServer({
     issuer: config.issuer,
     addressOf,
+    certificate: options.certificate,
     endpoints: [...endpoints, ...metadataEndpoints(config.issuer, endpoints, registry)],
     log,
     trustProxy: config.trustProxy,

@@ -38,6 +38,9 @@ export const settings = {
   host: { name: 'HOST', default: 'localhost', ...listenAddress },
   /** TCP port to listen on; 0 for any that is free. */
   port: { name: 'PORT', default: '3000', ...wholeNumber(0, 65535, '0 for any free port') },
+  /** Absolute paths of the certificate chain and its private key, both PEM; undefined for plain HTTP. */
+  tlsCert: { name: 'TLS_CERT', default: '', ...optional(folder) },
+  tlsKey: { name: 'TLS_KEY', default: '', ...optional(folder) },
   /** TCP port of the admin server (`/metrics`); undefined for none. */
   adminPort: {
     name: 'ADMIN_PORT',
@@ -130,6 +133,14 @@ function together(config: Config, issuerGiven: boolean): ConfigResult {
   const { issuer, keySignFor, jwksMaxAge } = settings;
   if (!issuerGiven && config.port === 0) {
     mistakes.push(mistake(issuer, 'nothing', 'PORT is 0, any free port, which leaves no default'));
+  }
+  const { tlsCert, tlsKey } = settings;
+  if ((config.tlsCert === undefined) !== (config.tlsKey === undefined)) {
+    const missing = config.tlsCert === undefined ? tlsCert : tlsKey;
+    mistakes.push(`${missing.name}: given nothing; ${tlsCert.name} and ${tlsKey.name} go together`);
+  }
+  if (config.tlsCert !== undefined && config.issuer.startsWith('http:')) {
+    mistakes.push(mistake(issuer, quoted(config.issuer), `${tlsCert.name} is set, so it is an https URL`));
   }
   // A standby is announced two cache lives early and a signer published one token life longer: a key that signs for
   // less would have to share the published set with ever more others.

@@ -1,10 +1,12 @@
 /** The process: environment, signals, exit codes, and the words at the start. The only file that touches `process`. */
 import { readFileSync } from 'node:fs';
+import type { Server } from 'node:https';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import { type App, createApp } from './app.ts';
 import { type Config, readConfig } from './config.ts';
+import { CertificateError, readCertificate, watchCertificate } from './http/tls.ts';
 import { KeyEncryptionKeyError } from './keys/key-encryption-keys.ts';
 import { type Logo, readLogo } from './login/pages/index.ts';
 import { startMessage } from './start-message.ts';
@@ -56,7 +58,9 @@ function configure(): Config {
 /** What a person can do something about is one line; anything else is a mistake of ours and shows where. */
 function explain(error: unknown, { host, port }: Config): string {
   const { message, stack, syscall } = error as NodeJS.ErrnoException;
-  const known = [DatabaseError, EmbeddedPostgresError, KeyEncryptionKeyError].some((kind) => error instanceof kind);
+  const known = [CertificateError, DatabaseError, EmbeddedPostgresError, KeyEncryptionKeyError].some(
+    (kind) => error instanceof kind,
+  );
   if (known) return message;
   if (syscall === 'listen' || syscall === 'getaddrinfo') {
     return `cannot listen on ${host}, port ${port} (HOST, PORT): ${message.replace(/^listen /, '')}`;
@@ -71,11 +75,17 @@ async function main(): Promise<void> {
   const destination = pino.destination({ dest: 2, sync: false, minLength: 4096, periodicFlush: 200 });
   const log = pino({ level: config.logLevel, serializers }, destination);
 
+  const files =
+    config.tlsCert === undefined || config.tlsKey === undefined
+      ? undefined
+      : { cert: config.tlsCert, key: config.tlsKey };
+
   let embedded: EmbeddedPostgres | undefined;
   let app: App | undefined;
   let stopping = false;
 
   async function start(): Promise<void> {
+    const certificate = files && (await readCertificate(files));
     if (config.databaseUrl === undefined) {
       embedded = await startEmbeddedPostgres({ dataDir: config.dataDir, log: (line) => log.debug(line) });
       void embedded.exited.then((reason) => {
@@ -90,9 +100,11 @@ async function main(): Promise<void> {
       log,
       version,
       migrations: join(packageFolder, 'prisma', 'migrations'),
+      certificate,
       ...(logo && { logo }),
     });
     if (stopping) return;
+    if (files && certificate) watchCertificate(app.server.server as Server, files, certificate, log);
     await app.server.listen({ host: config.host, port: config.port });
     await app.adminServer?.listen({ host: config.adminHost, port: config.adminPort ?? 0 });
     await app.start();

@@ -32,7 +32,7 @@ export function startMessage(facts: StartFacts): string {
       : `embedded Postgres ${embedded.version} in ${embedded.folder}`;
   return `
 Keyturn ${version} issues tokens as ${config.issuer}
-  listens on  ${addresses.map(urlOf).join(' and ')}${metrics.length > 0 ? `\n  metrics     ${metrics.join(' and ')}` : ''}
+  listens on  ${addresses.map((at) => urlOf(at, config.tlsCert === undefined ? 'http' : 'https')).join(' and ')}${metrics.length > 0 ? `\n  metrics     ${metrics.join(' and ')}` : ''}
   database    ${database}
   keys        ${signing.join(', ')}, sealed with what is in ${config.keysDir}
 
@@ -44,7 +44,7 @@ Next, in another terminal, in the same folder and with the same settings:
 `;
 }
 
-function urlOf(at: AddressInfo | string): string {
+function urlOf(at: AddressInfo | string, scheme = 'http'): string {
   if (typeof at === 'string') return at;
-  return at.family === 'IPv6' ? `http://[${at.address}]:${at.port}` : `http://${at.address}:${at.port}`;
+  return at.family === 'IPv6' ? `${scheme}://[${at.address}]:${at.port}` : `${scheme}://${at.address}:${at.port}`;
 }

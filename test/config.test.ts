@@ -32,6 +32,8 @@ const defaults: Config = {
   issuer: 'http://localhost:3000',
   host: 'localhost',
   port: 3000,
+  tlsCert: undefined,
+  tlsKey: undefined,
   adminPort: undefined,
   adminHost: 'localhost',
   databaseUrl: undefined,

@@ -68,7 +68,7 @@ export function oneOf<const Word extends string>(...words: readonly Word[]): Kin
   };
 }
 
-/** A folder, as an absolute path. */
+/** A folder or a file, as an absolute path. */
 export const folder: Kind<string> = {
   allowed: 'a path, absolute or relative to the folder the server is started in',
   parse: (text, cwd) => (text.startsWith('~') ? refuse('~ is not expanded here') : allow(resolve(cwd, text))),

@@ -16,12 +16,15 @@ import type { Endpoint } from './endpoint.ts';
 import { sendClientError, sendError } from './errors.ts';
 import { parseForm } from './form.ts';
 import { hasOneHost } from './request.ts';
+import type { Certificate } from './tls.ts';
 
 export interface ServerOptions extends AdmissionOptions {
   /** Paths of the endpoints lie below this one's. */
   readonly issuer: string;
   readonly endpoints: readonly Endpoint[];
   readonly log: Logger;
+  /** Speaks TLS by it; plain HTTP where there is none. */
+  readonly certificate?: Certificate | undefined;
   /** Whose `X-Forwarded-For` to believe: addresses and networks. Empty: nobody's. */
   readonly trustProxy: readonly string[];
   /** Begins each request id, so that ids of several instances differ. */
@@ -48,6 +51,14 @@ const closeTimeout = 5_000;
 /** How often Node looks for late requests, in milliseconds. */
 const connectionsCheckingInterval = 5_000;
 
+const connections = {
+  maxHeaderSize: 16 * 1024,
+  headersTimeout,
+  connectionsCheckingInterval,
+  // Node leaves the Host header to us: its own refusal has no body.
+  requireHostHeader: false,
+};
+
 export async function createServer(options: ServerOptions): Promise<FastifyInstance> {
   const { log } = options;
   let requests = 0;
@@ -66,8 +77,9 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
     forceCloseConnections: 'idle',
     return503OnClosing: false, // what has arrived is answered, with `Connection: close`
     routerOptions: { ignoreTrailingSlash: false, caseSensitive: true },
-    // Without `requireHostHeader` Node leaves the Host header to us: its own refusal has no body.
-    http: { maxHeaderSize: 16 * 1024, headersTimeout, connectionsCheckingInterval, requireHostHeader: false },
+    ...({ [options.certificate === undefined ? 'http' : 'https']: { ...connections, ...options.certificate } } as {
+      http: typeof connections;
+    }),
   });
   // By itself Node drops CONNECT without a word, and refuses an unknown expectation without a body.
   server.server.on('connect', (_request, socket) => sendClientError(new Error('not a proxy'), socket));
@@ -119,6 +131,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
 
 function route(server: FastifyInstance, url: string, endpoint: Endpoint, options: ServerOptions, admit: Admit): void {
   const { method } = endpoint;
+  const secure = options.issuer.startsWith('https:');
   const add = (to: FastifyInstance) =>
     to.route({
       url,
@@ -126,6 +139,8 @@ function route(server: FastifyInstance, url: string, endpoint: Endpoint, options
       onRequest(request, reply, done) {
         allowReading(request, reply, endpoint, options);
         if (method !== 'GET') reply.header('cache-control', 'no-store');
+        // Of a year, for browsers alone (RFC 6797).
+        if (secure && endpoint.serves === 'people') reply.header('strict-transport-security', 'max-age=31536000');
         const refusal = admit(request, endpoint);
         if (refusal instanceof Promise) refusal.then(done, done);
         else done(refusal);
