@@ -194,6 +194,7 @@ export async function createApp(options: AppOptions): Promise<App> {
       : createMetrics({
           now: clock.exactNow,
           keys: keyring.rows,
+          lockedKeys: keyring.locked,
           schedule,
           feed: { asOf: feed.asOf, entries: () => denylist.size, readers: revocationStream.readers },
           passwords: passwords.load,

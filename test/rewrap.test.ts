@@ -191,7 +191,12 @@ test('an instance that cannot open the key that signs by default is not ready', 
   const made = await nameNewOne(issuer);
   const keysDir = await mkdtemp(join(issuer.keysDir, 'elsewhere-'));
   await cp(join(issuer.keysDir, `${made}.key`), join(keysDir, `${made}.key`));
-  const other = await startIssuer(t, { beside: { ...issuer, keysDir } });
+  const other = await startIssuer(t, { beside: { ...issuer, keysDir }, settings: { ADMIN_PORT: '0' } });
+  const locked = async () => {
+    const answer = await other.app.adminServer?.inject({ url: '/metrics' });
+    return /^keyturn_signing_keys_locked (\d+)$/m.exec(answer?.payload ?? '')?.[1];
+  };
+  t.equal(await locked(), '4', 'as the metrics say');
   const { status, json } = await get(other, '/health/ready');
   t.equal(status, 503);
   t.match(json, { status: 'unready', reason: 'the key that signs cannot be opened' });
@@ -201,6 +206,7 @@ test('an instance that cannot open the key that signs by default is not ready', 
   await cp(join(issuer.keysDir, `${old}.key`), join(keysDir, `${old}.key`));
   await callForKeyEncryptionKeys(issuer.database);
   await eventually(async () => (await get(other, '/health/ready')).status === 200);
+  t.equal(await locked(), '0');
 });
 
 test('a lost key-encryption key is given up on demand alone; old tokens verify, new keys sign', async (t) => {

@@ -193,6 +193,11 @@ test('instances that rotate at the same moment make one key', async (t) => {
   await Promise.all([issuer, ...others].map(({ app }) => app.refresh()));
   const rows = await issuer.database.prisma.signingKey.findMany();
   t.equal(rows.length, 6, 'the first two of each algorithm, and one new standby of each');
+  const written = await issuer.database.query(
+    `SELECT act, reason FROM audit_event WHERE act = 'signing_key create' ORDER BY id`,
+  );
+  t.equal(written.length, 6, 'each is written down once');
+  t.match(written.at(-1), { reason: 'no standby is published' });
   for (const other of others) {
     await other.app.refresh();
     t.same(await publishedKids(other), await publishedKids(issuer), 'all show the same keys');

@@ -20,6 +20,8 @@ export interface Metrics {
 export interface Observed {
   now(): NumericDate;
   keys(): readonly SigningKey[];
+  /** How many private halves could not be opened. */
+  lockedKeys(): number;
   schedule(): Schedule;
   feed: { readonly asOf: () => number; readonly entries: () => number; readonly readers: () => number };
   passwords(): { readonly running: number; readonly waiting: number };
@@ -74,6 +76,7 @@ export function createMetrics(observed: Observed): Metrics {
   gauge('keyturn_revocation_readers', 'Streams of revocations that are open.', feed.readers);
   gauge('keyturn_passwords_hashing', 'Passwords that are being hashed.', () => observed.passwords().running);
   gauge('keyturn_passwords_waiting', 'Passwords that wait to be hashed.', () => observed.passwords().waiting);
+  gauge('keyturn_signing_keys_locked', 'Private keys that could not be opened.', observed.lockedKeys);
   gaugePerAlgorithm('keyturn_signing_key_age_seconds', 'Since the key that signs began to.', (keys) => {
     const signer = signerOf(keys, now());
     return signer === undefined ? Number.NaN : now() - signer.signsFrom;

@@ -25,6 +25,8 @@ export interface Keyring {
   sign(alg: string, typ: string, claims: object): Promise<string>;
   /** What the JWKS shows now, the keys that sign next first. */
   published(): PublishedJwk[];
+  /** How many keys there are whose private half is sealed and could not be opened. */
+  locked(): number;
   /** Whether it is the turn of a key of that algorithm whose private half could not be opened. */
   isLocked(alg: string): boolean;
   /** Rises whenever `published` may answer differently: with new rows and with the clock. */
@@ -125,6 +127,9 @@ export function createKeyring(options: KeyringOptions): Keyring {
       const signingInput = `${headerOf(signer, alg, typ)}.${base64url(JSON.stringify(claims))}`;
       return `${signingInput}.${await queue.sign(algorithm(alg), signer.key, signingInput)}`;
     },
+
+    locked: () =>
+      [...rowsByAlg.values()].flat().filter((row) => row.sealedPrivateJwk !== null && !privateKeys.has(row.kid)).length,
 
     isLocked(alg) {
       const now = options.now();

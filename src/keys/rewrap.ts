@@ -48,7 +48,7 @@ export interface GivenUp {
  * another one, unless something is sealed under one that is left.
  */
 export async function giveUp(database: Database, lost: string, now: NumericDate): Promise<GivenUp> {
-  const given = await changeSigningKeys(database, async (keys, write, tx, changed) => {
+  const given = await changeSigningKeys(database, async (keys, write, tx, changed, audited) => {
     const sealed = keys.filter((key) => key.sealedPrivateJwk !== null);
     const under = (id: string) => sealed.filter((key) => sealedUnder(key.sealedPrivateJwk ?? '') === id);
     const removed = under(lost).filter((key) => key.signsFrom > now);
@@ -57,6 +57,7 @@ export async function giveUp(database: Database, lost: string, now: NumericDate)
     for (const { kid } of erased) await write.erasePrivateHalf(kid);
     const left = sealed.map((key) => sealedUnder(key.sealedPrivateJwk ?? '')).find((id) => id !== lost);
     await setSealingKey(tx, changed, lost, left ?? null);
+    audited({ act: 'sealing given up', target: `key-encryption key ${lost}` });
     return { erased: erased.map(({ kid }) => kid), removed: removed.map(({ kid }) => kid) };
   });
   const ids = (await listSealedInteractions(database)).filter(({ request }) => sealedUnder(request) === lost);

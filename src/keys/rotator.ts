@@ -48,26 +48,26 @@ export function createRotator(options: RotatorOptions): Rotator {
     });
   }
 
-  /** Writes one step. False: it needs a new key and none was made, so it is left to the next round. */
-  async function write(step: KeyStep, made: NewKey[], writer: SigningKeyWriter): Promise<boolean> {
+  /** Writes one step, and answers whose. Undefined: it needs a new key and none was made, so it is left to the next round. */
+  async function write(step: KeyStep, made: NewKey[], writer: SigningKeyWriter): Promise<string | undefined> {
     switch (step.act) {
       case 'create': {
         const key = made.find(({ alg }) => alg === step.alg);
-        if (key === undefined) return false;
+        if (key === undefined) return undefined;
         made.splice(made.indexOf(key), 1);
         await writer.insert({ ...key, createdAt: options.now(), signsFrom: step.signsFrom, revokedAt: null });
-        return true;
+        return key.kid;
       }
       case 'promote':
       case 'postpone':
         await writer.setSignsFrom(step.kid, step.signsFrom);
-        return true;
+        return step.kid;
       case 'erase':
         await writer.erasePrivateHalf(step.kid);
-        return true;
+        return step.kid;
       case 'forget':
         await writer.remove(step.kid);
-        return true;
+        return step.kid;
     }
   }
 
@@ -81,12 +81,17 @@ export function createRotator(options: RotatorOptions): Rotator {
       const made = await Promise.all(
         planned.flatMap((step) => (step.act === 'create' ? [makeKey(database, keyEncryptionKeys, step.alg)] : [])),
       );
-      const written = await changeSigningKeys(database, async (current, writer, tx) => {
+      const written = await changeSigningKeys(database, async (current, writer, tx, _changed, audited) => {
         // What was sealed under a key-encryption key that no longer seals would be left behind: another round makes it anew.
         const sealing = await readSealingKey(tx);
         const usable = made.filter(({ sealedPrivateJwk }) => sealedUnder(sealedPrivateJwk ?? '') === sealing);
         const steps: KeyStep[] = [];
-        for (const step of due(current)) if (await write(step, usable, writer)) steps.push(step);
+        for (const step of due(current)) {
+          const kid = await write(step, usable, writer);
+          if (kid === undefined) continue;
+          audited({ act: `signing_key ${step.act}`, target: `signing_key ${kid}`, reason: step.reason });
+          steps.push(step);
+        }
         return steps;
       });
       for (const step of written) options.onStep(step);

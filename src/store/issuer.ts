@@ -61,7 +61,7 @@ export async function nameFirstSealingKey(database: Database, make: () => Promis
  * the ids of those that lack it: where there are any, nothing was changed.
  */
 export async function nameSealingKey(database: Database, sealingKey: string): Promise<string[]> {
-  return changing(database, async (tx, changed) => {
+  return changing(database, async (tx, changed, audited) => {
     await takeLock(tx, locks.signingKeys);
     const lacking = await tx.$queryRaw<{ id: string }[]>`
       SELECT id FROM instance
@@ -69,6 +69,7 @@ export async function nameSealingKey(database: Database, sealingKey: string): Pr
     if (lacking.length > 0) return lacking.map(({ id }) => id);
     await tx.issuer.update({ where: { id: 1 }, data: { sealingKey } });
     changed('issuer', '1');
+    audited({ act: 'sealing changed', target: `key-encryption key ${sealingKey}` });
     return [];
   });
 }
