@@ -17,23 +17,41 @@ export interface Servers {
 /** So few that none of them waits longer for its hash than the issuer lets anybody wait. */
 const signingIn = 8;
 
-/** Prepares what is asked, by sign-in and first tokens where it takes those. */
-export async function prepareSubjects(
-  site: IssuerSite,
-  { issuer, bare, peer }: Servers,
-  registered: Registered,
+const each = (connections: number, request: Buffer): Walk[] =>
+  Array.from({ length: connections }, () => repeated(request));
+
+/** What machines ask for. */
+export function machineSubjects(
+  { issuer, bare }: Servers,
+  { machine }: Registered,
   connections: number,
-): Promise<Record<SubjectName, Subject>> {
-  const { machine, webApp, mobileApp, person } = registered;
-  const each = (request: Buffer): Walk[] => Array.from({ length: connections }, () => repeated(request));
+): Record<'token' | 'inlineToken' | 'batchedToken' | 'rsaToken' | 'jwks' | 'bareJwks', Subject> {
   const tokenBytes = (alg: 'ES256' | 'RS256') => {
     const { headers, body } = tokenRequest(machine, alg);
     return requestBytes('POST', '/token', headers, body);
   };
-  const es256 = { walks: each(tokenBytes('ES256')), seconds: 2.5 };
-  const rs256 = { walks: each(tokenBytes('RS256')), seconds: 1.5 };
-  const keys = { walks: each(requestBytes('GET', jwksPath, {})), seconds: 2 };
+  const es256 = { walks: each(connections, tokenBytes('ES256')), seconds: 2.5 };
+  const rs256 = { walks: each(connections, tokenBytes('RS256')), seconds: 1.5 };
+  const keys = { walks: each(connections, requestBytes('GET', jwksPath, {})), seconds: 2 };
 
+  return {
+    token: { title: 'POST /token, ES256: Keyturn', server: issuer, ...es256 },
+    inlineToken: { title: 'POST /token, ES256: bare, signing inline', server: bare.inline, ...es256 },
+    batchedToken: { title: 'POST /token, ES256: bare, signing in batches', server: bare.batched, ...es256 },
+    rsaToken: { title: 'POST /token, RS256: Keyturn', server: issuer, ...rs256 },
+    jwks: { title: 'GET jwks.json: Keyturn', server: issuer, ...keys },
+    bareJwks: { title: 'GET jwks.json: bare', server: bare.inline, ...keys },
+  };
+}
+
+/** What people's apps and browsers ask for, prepared by sign-in and first tokens. */
+export async function peopleSubjects(
+  site: IssuerSite,
+  { issuer, bare, peer }: Servers,
+  registered: Registered,
+  connections: number,
+): Promise<Record<'refresh' | 'peerRefresh' | 'codeFlow' | 'signIn' | 'hashing', Subject>> {
+  const { machine, webApp, mobileApp, person } = registered;
   const browser = createBrowser(site.issuer, webApp, person);
   await load(site.port, [[browser.openPage, browser.signIn]], 0);
   const flows = Array.from({ length: connections }, () => createCodeFlow(webApp, browser));
@@ -45,12 +63,6 @@ export async function prepareSubjects(
   const password = new URLSearchParams({ password: person.password }).toString();
   const hashing = requestBytes('POST', '/password', clientHeaders(machine), password);
   return {
-    token: { title: 'POST /token, ES256: Keyturn', server: issuer, ...es256 },
-    inlineToken: { title: 'POST /token, ES256: bare, signing inline', server: bare.inline, ...es256 },
-    batchedToken: { title: 'POST /token, ES256: bare, signing in batches', server: bare.batched, ...es256 },
-    rsaToken: { title: 'POST /token, RS256: Keyturn', server: issuer, ...rs256 },
-    jwks: { title: 'GET jwks.json: Keyturn', server: issuer, ...keys },
-    bareJwks: { title: 'GET jwks.json: bare', server: bare.inline, ...keys },
     refresh: { title: 'refresh: Keyturn, in Postgres', server: issuer, ...refresh(firstTokens) },
     peerRefresh: { title: 'refresh: oidc-provider, in memory', server: peer.server, ...refresh(peer.refreshTokens) },
     codeFlow: { title: 'code flow, RS256 ID token: Keyturn', server: issuer, walks: flows.map(walkOf), seconds: 2 },
@@ -63,24 +75,11 @@ export async function prepareSubjects(
     hashing: {
       title: `argon2id alone, ${signingIn} connections: bare`,
       server: bare.inline,
-      walks: each(hashing).slice(0, signingIn),
+      walks: each(signingIn, hashing),
       seconds: 1.5,
     },
   };
 }
-
-export type SubjectName =
-  | 'token'
-  | 'inlineToken'
-  | 'batchedToken'
-  | 'rsaToken'
-  | 'jwks'
-  | 'bareJwks'
-  | 'refresh'
-  | 'peerRefresh'
-  | 'codeFlow'
-  | 'signIn'
-  | 'hashing';
 
 const walkOf = ({ authorize, redeem }: CodeFlow): Walk => [authorize, redeem];
 
