@@ -15,21 +15,16 @@ import type { Rotator } from './keys/rotator.ts';
 import type { BackChannel } from './login/back-channel.ts';
 import { ProtocolError } from './protocol/error.ts';
 import type { Seconds } from './protocol/time.ts';
-import { forgetOldAuditEvents } from './store/audit-event.ts';
-import { forgetOldChanges, type Reading, watchChanges } from './store/change-watcher.ts';
+import { type Reading, watchChanges } from './store/change-watcher.ts';
 import { connectWhenAvailable } from './store/connect.ts';
 import type { Database } from './store/database.ts';
 import { explainDatabaseError, isDatabaseAway } from './store/database-errors.ts';
-import { forgetOldGrants } from './store/grant.ts';
+import { forgetOldRows } from './store/house-keeping.ts';
 import { type Instance, removeInstance, reportInstance } from './store/instance.ts';
-import { forgetOldInteractions } from './store/interaction.ts';
 import { raiseLongestTokenTtl, readIssuerState } from './store/issuer.ts';
-import { forgetOldDeliveries } from './store/logout-delivery.ts';
 import { applyMigrations } from './store/migrations.ts';
 import type { Registry } from './store/registry.ts';
-import { forgetOldRevocations, listRevocations } from './store/revocation.ts';
-import { forgetOldSessions } from './store/session.ts';
-import { forgetOldFailures } from './store/sign-in-attempt.ts';
+import { listRevocations } from './store/revocation.ts';
 import { listSigningKeys } from './store/signing-key.ts';
 import { createSleepWatch } from './store/sleep-watch.ts';
 import type { Feed } from './tokens/feed.ts';
@@ -43,23 +38,11 @@ export const longestOutage: Seconds = 3600;
 /** Readings are a second apart; after so many seconds without one the database counts as away. */
 const awayAfter: Seconds = 5;
 
-/** Milliseconds between house-keeping rounds. */
-const houseKeeping = 20_000;
+/** Milliseconds between house-keeping rounds, and where the last one left some: others use the database too. */
+const houseKeeping = { calm: 20_000, behind: 200 };
 
 /** Milliseconds before a failed rotation is tried again. */
 const rotationRetry = 5_000;
-
-/** What lets go of rows that are over, each a few at a time. */
-const forgetting = [
-  forgetOldChanges,
-  forgetOldInteractions,
-  forgetOldSessions,
-  forgetOldGrants,
-  forgetOldRevocations,
-  forgetOldDeliveries,
-  forgetOldFailures,
-  forgetOldAuditEvents,
-];
 
 export interface ReplicaOptions {
   readonly database: Database;
@@ -205,10 +188,11 @@ export function createReplica(options: ReplicaOptions): Replica {
   }
 
   async function keepHouse(): Promise<void> {
+    let more = false;
     try {
       await followSealingKey();
       await reportInstance(database, { ...options.instance(), startedAt });
-      for (const forget of forgetting) await forget(database);
+      more = await forgetOldRows(database);
       // Not by our clock alone, which may have jumped since: what is forgotten does not come again.
       const over = Math.min(clock.now(), feed.asOf());
       denylist.forget(over);
@@ -216,7 +200,7 @@ export function createReplica(options: ReplicaOptions): Replica {
     } catch (error) {
       fail(error);
     }
-    if (!stopping.signal.aborted) houseKeeper = setTimeout(keepHouse, houseKeeping);
+    if (!stopping.signal.aborted) houseKeeper = setTimeout(keepHouse, more ? houseKeeping.behind : houseKeeping.calm);
   }
 
   function readiness(): Readiness {

@@ -1,5 +1,6 @@
 import type { NumericDate } from '../protocol/time.ts';
 import type { Database } from './database.ts';
+import { forgetBefore } from './forget.ts';
 import { toNumericDate } from './instant.ts';
 
 /** Who acts, and from where. */
@@ -60,8 +61,6 @@ interface AuditRow extends Omit<AuditEvent, 'id' | 'at'> {
 }
 
 /** Forgets events older than a year, a few at a time. */
-export async function forgetOldAuditEvents(database: Database): Promise<void> {
-  await database.query(`
-    DELETE FROM audit_event WHERE id IN (
-      SELECT id FROM audit_event WHERE at < now() - interval '1 year' ORDER BY at LIMIT 1000 FOR UPDATE SKIP LOCKED)`);
+export function forgetOldAuditEvents(database: Database): Promise<number> {
+  return forgetBefore(database, 'audit_event', 'at', "now() - interval '1 year'");
 }

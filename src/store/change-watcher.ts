@@ -6,6 +6,7 @@ import type pg from 'pg';
 import type { Change, ChangeKind } from './change.ts';
 import { changeChannel } from './change.ts';
 import type { Database } from './database.ts';
+import { forgetBefore } from './forget.ts';
 
 /** What one reading of the log brought. */
 export interface Reading {
@@ -170,8 +171,6 @@ export function watchChanges(database: Database, options: ChangeWatcherOptions):
 }
 
 /** Forgets log rows older than a day, a few at a time; instances may all do it at once. */
-export async function forgetOldChanges(database: Database): Promise<void> {
-  await database.pool.query(`
-    DELETE FROM change WHERE id IN (
-      SELECT id FROM change WHERE at < now() - interval '1 day' ORDER BY at LIMIT 1000 FOR UPDATE SKIP LOCKED)`);
+export function forgetOldChanges(database: Database): Promise<number> {
+  return forgetBefore(database, 'change', 'at', "now() - interval '1 day'");
 }

@@ -1,6 +1,7 @@
 import type { Grant, RedeemedGrant } from '../protocol/grant.ts';
 import type { NumericDate, Seconds } from '../protocol/time.ts';
 import type { Database } from './database.ts';
+import { forgetBefore } from './forget.ts';
 import { toDate, toNumericDate } from './instant.ts';
 
 /** A grant at generation 0, with what its code is bound to. */
@@ -256,8 +257,6 @@ function fromRow(row: GrantRow): Grant {
 }
 
 /** Forgets grants that are over, a few at a time. */
-export async function forgetOldGrants(database: Database): Promise<void> {
-  await database.query(`
-    DELETE FROM "grant" WHERE id IN (
-      SELECT id FROM "grant" WHERE expires_at < now() ORDER BY expires_at LIMIT 1000 FOR UPDATE SKIP LOCKED)`);
+export function forgetOldGrants(database: Database): Promise<number> {
+  return forgetBefore(database, '"grant"', 'expires_at');
 }

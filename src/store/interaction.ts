@@ -1,5 +1,6 @@
 import type { NumericDate } from '../protocol/time.ts';
 import type { Database } from './database.ts';
+import { forgetBefore } from './forget.ts';
 import { toDate, toNumericDate, toNumericDateOrNull } from './instant.ts';
 
 /** An authorization request that waits for a person. */
@@ -91,10 +92,8 @@ export async function removeInteraction(database: Database, id: string): Promise
 }
 
 /** Forgets interactions that are over, a few at a time. */
-export async function forgetOldInteractions(database: Database): Promise<void> {
-  await database.query(`
-    DELETE FROM interaction WHERE id IN (
-      SELECT id FROM interaction WHERE expires_at < now() ORDER BY expires_at LIMIT 1000 FOR UPDATE SKIP LOCKED)`);
+export function forgetOldInteractions(database: Database): Promise<number> {
+  return forgetBefore(database, 'interaction', 'expires_at');
 }
 
 /** The sealed requests of interactions that are not over. */

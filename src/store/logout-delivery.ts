@@ -1,6 +1,7 @@
 import type { NumericDate, Seconds } from '../protocol/time.ts';
 import type { Transaction } from './change.ts';
 import type { Database } from './database.ts';
+import { forgetBefore } from './forget.ts';
 import { toDate } from './instant.ts';
 
 /** An end of one session, or of all that a person is signed in to, that clients have to be told of. */
@@ -93,8 +94,8 @@ export async function claimDueDeliveries(
 ): Promise<LogoutDelivery[]> {
   const rows = await database.query<DeliveryRow>(
     `UPDATE logout_delivery SET attempts = attempts + 1, next_attempt_at = $2
-      WHERE id IN (SELECT id FROM logout_delivery WHERE next_attempt_at <= $1
-                    ORDER BY next_attempt_at LIMIT $3 FOR UPDATE SKIP LOCKED) ${claimed}`,
+      WHERE id = ANY (ARRAY(SELECT id FROM logout_delivery WHERE next_attempt_at <= $1
+                             ORDER BY next_attempt_at LIMIT $3 FOR UPDATE SKIP LOCKED)) ${claimed}`,
     [toDate(now), toDate(until), limit],
   );
   return rows.map(fromRow);
@@ -132,9 +133,6 @@ export async function noteFailed(
 }
 
 /** Forgets what is a week old, a few at a time: it was delivered or given up long before. */
-export async function forgetOldDeliveries(database: Database): Promise<void> {
-  await database.query(`
-    DELETE FROM logout_delivery WHERE id IN (
-      SELECT id FROM logout_delivery WHERE created_at < now() - interval '7 days'
-       ORDER BY created_at LIMIT 1000 FOR UPDATE SKIP LOCKED)`);
+export function forgetOldDeliveries(database: Database): Promise<number> {
+  return forgetBefore(database, 'logout_delivery', 'created_at', "now() - interval '7 days'");
 }

@@ -1,6 +1,7 @@
 import type { NumericDate } from '../protocol/time.ts';
 import { locks, type Transaction, takeLock } from './change.ts';
 import type { Database } from './database.ts';
+import { forgetBefore } from './forget.ts';
 import { toDate, toNumericDate } from './instant.ts';
 
 /** One entry of the denylist: what the digest names is void, or, with an epoch, all of it that has a lower one. */
@@ -79,8 +80,6 @@ export async function listRevocations(database: Database, after: number): Promis
 }
 
 /** Forgets entries that are over, a few at a time. */
-export async function forgetOldRevocations(database: Database): Promise<void> {
-  await database.query(`
-    DELETE FROM revocation WHERE id IN (
-      SELECT id FROM revocation WHERE expires_at < now() ORDER BY expires_at LIMIT 1000 FOR UPDATE SKIP LOCKED)`);
+export function forgetOldRevocations(database: Database): Promise<number> {
+  return forgetBefore(database, 'revocation', 'expires_at');
 }

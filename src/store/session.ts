@@ -3,6 +3,7 @@ import type { NumericDate, Seconds } from '../protocol/time.ts';
 import { auditing, auditValues } from './audit-event.ts';
 import type { Transaction } from './change.ts';
 import type { Database } from './database.ts';
+import { forgetBefore } from './forget.ts';
 import { toDate, toNumericDate } from './instant.ts';
 
 /** A session to be kept: the cookie's secret comes as its digest. */
@@ -152,8 +153,6 @@ export async function listSessions(
 }
 
 /** Forgets sessions that are over, a few at a time. */
-export async function forgetOldSessions(database: Database): Promise<void> {
-  await database.query(`
-    DELETE FROM session WHERE id IN (
-      SELECT id FROM session WHERE expires_at < now() ORDER BY expires_at LIMIT 1000 FOR UPDATE SKIP LOCKED)`);
+export function forgetOldSessions(database: Database): Promise<number> {
+  return forgetBefore(database, 'session', 'expires_at');
 }

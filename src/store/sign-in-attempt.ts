@@ -1,6 +1,7 @@
 import type { NumericDate } from '../protocol/time.ts';
 import { auditing, auditValues } from './audit-event.ts';
 import type { Database } from './database.ts';
+import { forgetBefore } from './forget.ts';
 import { toDate } from './instant.ts';
 
 /** How many sign-ins that have something in common have failed, one after the other. */
@@ -44,9 +45,6 @@ export async function noteFailure(
 }
 
 /** Forgets what says nothing any more, a few rows at a time. */
-export async function forgetOldFailures(database: Database): Promise<void> {
-  await database.query(`
-    DELETE FROM sign_in_attempt WHERE key IN (
-      SELECT key FROM sign_in_attempt WHERE failed_at < now() - interval '1 day'
-       ORDER BY failed_at LIMIT 1000 FOR UPDATE SKIP LOCKED)`);
+export function forgetOldFailures(database: Database): Promise<number> {
+  return forgetBefore(database, 'sign_in_attempt', 'failed_at', "now() - interval '1 day'");
 }

@@ -75,8 +75,7 @@ export async function startIssuer(t: Test, options: TestIssuerOptions = {}): Pro
 }
 
 /** Statements that an issuer sends by itself every now and then, whatever is asked of it. */
-export const background =
-  /change_id_seq|FROM change\b|\binstance\b|(expires|created)_at < now|\blogout_delivery\b|LISTEN/;
+export const background = /change_id_seq|FROM change\b|\binstance\b|\bctid\b|\blogout_delivery\b|LISTEN/;
 
 export const orders: Resource = {
   identifier: 'https://orders.example',
