@@ -38,6 +38,8 @@ export const settings = {
   host: { name: 'HOST', default: 'localhost', ...listenAddress },
   /** TCP port to listen on; 0 for any that is free. */
   port: { name: 'PORT', default: '3000', ...wholeNumber(0, 65535, '0 for any free port') },
+  /** Processes that share the port; one for each core uses a machine up. */
+  workers: { name: 'WORKERS', default: '1', ...wholeNumber(1, 64, 'processes') },
   /** Absolute paths of the certificate chain and its private key, both PEM; undefined for plain HTTP. */
   tlsCert: { name: 'TLS_CERT', default: '', ...optional(folder) },
   tlsKey: { name: 'TLS_KEY', default: '', ...optional(folder) },

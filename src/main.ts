@@ -1,4 +1,5 @@
 /** The process: environment, signals, exit codes, and the words at the start. The only file that touches `process`. */
+import cluster from 'node:cluster';
 import { readFileSync } from 'node:fs';
 import type { Server } from 'node:https';
 import { join, resolve } from 'node:path';
@@ -12,6 +13,7 @@ import { type Logo, readLogo } from './login/pages/index.ts';
 import { startMessage } from './start-message.ts';
 import { DatabaseError } from './store/database-errors.ts';
 import { type EmbeddedPostgres, EmbeddedPostgresError, startEmbeddedPostgres } from './store/embedded/index.ts';
+import { startWorkers, type Workers, started as workerStarted } from './workers.ts';
 
 /** The package's folder: two above `dist/src`, or one above `src` itself, from which `npm run dev` runs. */
 const packageFolder = resolve(import.meta.dirname, import.meta.filename.endsWith('.ts') ? '..' : '../..');
@@ -82,6 +84,7 @@ async function main(): Promise<void> {
 
   let embedded: EmbeddedPostgres | undefined;
   let app: App | undefined;
+  let workers: Workers | undefined;
   let stopping = false;
 
   async function start(): Promise<void> {
@@ -94,9 +97,24 @@ async function main(): Promise<void> {
       });
     }
     if (stopping) return;
+    const databaseUrl = config.databaseUrl ?? (embedded as EmbeddedPostgres).url;
+    if (config.workers > 1 && cluster.isPrimary) {
+      const { adminPort, workers: count } = config;
+      workers = startWorkers({
+        count,
+        // Each has metrics of its own, so a port of its own for them.
+        environment: (number) => ({
+          DATABASE_URL: databaseUrl,
+          ...(adminPort && { ADMIN_PORT: String(adminPort + number - 1) }),
+        }),
+        log,
+        onRefused: (code) => void stop(code === 2 ? 2 : 1, 'no worker could start'),
+      });
+      return;
+    }
     app = await createApp({
       config,
-      databaseUrl: config.databaseUrl ?? (embedded as EmbeddedPostgres).url,
+      databaseUrl,
       log,
       version,
       migrations: join(packageFolder, 'prisma', 'migrations'),
@@ -111,13 +129,15 @@ async function main(): Promise<void> {
     const { server, adminServer, keyring, databaseAddress } = app;
     const addresses = server.addresses();
     const adminAddresses = adminServer?.addresses() ?? [];
+    process.send?.(workerStarted);
+    if (cluster.isWorker && cluster.worker?.id !== 1) return;
     process.stdout.write(
       startMessage({ config, version, embedded, databaseAddress, addresses, adminAddresses, keyring }),
     );
   }
 
   /** Lets requests finish, then the database. Again is nothing: the time it takes is bounded. */
-  async function stop(code: 0 | 1, reason: string): Promise<void> {
+  async function stop(code: 0 | 1 | 2, reason: string): Promise<void> {
     if (stopping) return;
     stopping = true;
     log.info({ reason }, 'stopping');
@@ -127,7 +147,7 @@ async function main(): Promise<void> {
 
   async function close(): Promise<void> {
     // A start under way must not bring up what is being taken down.
-    const closed = Promise.all([app?.close(), starting.catch(() => undefined)]);
+    const closed = Promise.all([workers?.stop(), app?.close(), starting.catch(() => undefined)]);
     const late = delay(stopTimeout).then(() => log.warn('not all is closed: leaving it'));
     await Promise.race([closed, late]).catch((err) => log.error({ err }, 'while closing'));
     await embedded?.stop().catch((err) => log.error({ err }, 'while stopping Postgres'));
