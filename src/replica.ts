@@ -3,6 +3,7 @@
  * composition root: it owns the order of these things and whether the process is ready, and nothing else.
  */
 
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Denylist } from '@keyturn/verifier/denylist';
 import type { Logger } from 'pino';
 import type { Clock } from './clock.ts';
@@ -43,6 +44,9 @@ const houseKeeping = { calm: 20_000, behind: 200 };
 
 /** Milliseconds before a failed rotation is tried again. */
 const rotationRetry = 5_000;
+
+/** Milliseconds before what comes before the first request is tried again: meanwhile other instances have their turn. */
+const prepareRetry = 3_000;
 
 export interface ReplicaOptions {
   readonly database: Database;
@@ -231,7 +235,7 @@ export function createReplica(options: ReplicaOptions): Replica {
     await watcher.read();
   }
 
-  /** Everything between the first connection and the first request. False: the database went away meanwhile. */
+  /** Everything between the first connection and the first request. False: the database was away or busy meanwhile. */
   async function prepare(): Promise<boolean> {
     try {
       await applyMigrations(database, options.migrations);
@@ -241,6 +245,7 @@ export function createReplica(options: ReplicaOptions): Replica {
       return true;
     } catch (error) {
       if (!isDatabaseAway(error)) throw error;
+      log.warn(`waiting: ${explainDatabaseError(error, database.address).message}`);
       return false;
     }
   }
@@ -258,6 +263,7 @@ export function createReplica(options: ReplicaOptions): Replica {
         const { signal } = stopping;
         await connectWhenAvailable(database, { onWaiting: (reason) => log.warn(`waiting: ${reason}`), signal });
         prepared = await prepare();
+        if (!prepared) await delay(prepareRetry, undefined, { signal }).catch(() => signal.throwIfAborted());
       }
       startedAt = clock.now();
       started = true;

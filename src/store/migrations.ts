@@ -44,7 +44,8 @@ export async function checkMigrations(database: Database, folder: string): Promi
  * Applies the migrations of the folder (`<timestamp>_<name>/migration.sql`, in the order of their names) that the
  * database lacks, and answers their names. All in one transaction: either the database is current afterwards or
  * nothing has changed. Of instances that start together one applies and the others wait for it. Rejects like
- * `checkMigrations`, and with a `DatabaseError` that names the migration where one fails.
+ * `checkMigrations`, and with a `DatabaseError` that names the migration where one fails: of kind `busy` where a table was
+ * not to be had at the moment.
  */
 export async function applyMigrations(database: Database, folder: string): Promise<string[]> {
   const ours = await readMigrations(folder);
@@ -52,7 +53,7 @@ export async function applyMigrations(database: Database, folder: string): Promi
 
   const client = await database.pool.connect();
   const run: Run = async (text, values) => {
-    // No limit of time: a migration, or the wait for another instance's, may last.
+    // No limit of time: a migration, or the wait for another instance's, may last. Not so a wait for a table.
     const query = { text, ...(values && { values }), query_timeout: 2 ** 31 - 1 };
     return (await client.query(query)).rows;
   };
@@ -60,6 +61,7 @@ export async function applyMigrations(database: Database, folder: string): Promi
   try {
     await run('BEGIN; SET LOCAL statement_timeout = 0');
     await run(takeMigrationLock);
+    await run(`SET LOCAL lock_timeout = '${lockPatience}ms'`);
     await run(createHistory);
     const pending = await readPending(ours, run, database.address);
     for (const { name, sql, checksum } of pending) {
@@ -78,6 +80,12 @@ export async function applyMigrations(database: Database, folder: string): Promi
     throw new DatabaseError(kind, `${doing} failed, and nothing was changed: ${message}`, { cause: error });
   }
 }
+
+/**
+ * Milliseconds that a statement waits for a table that somebody reads for long (a backup). All that others want of that table
+ * meanwhile, of instances that serve, waits behind us.
+ */
+const lockPatience = 1_000;
 
 /** The number that Prisma Migrate locks too: the two never migrate at once. */
 const takeMigrationLock = 'SELECT pg_advisory_xact_lock(72707369)';
