@@ -2,6 +2,7 @@
 import { createRequire } from 'node:module';
 import pg from 'pg';
 import { startBareServers } from './bare.ts';
+import type { BenchOptions } from './command.ts';
 import { leaveServersCore } from './cores.ts';
 import { createIssuerSite, type IssuerSite, startToFirstToken } from './issuer.ts';
 import { startPeer } from './peer.ts';
@@ -16,13 +17,6 @@ const require = createRequire(import.meta.url);
 
 const pace = { connections: 50, rounds: 6 };
 const starts = 5;
-
-export interface BenchOptions {
-  /** A Postgres on which databases may be made; undefined for the embedded one. */
-  readonly postgres: string | undefined;
-  /** File descriptor for what the servers write: the issuer's log. */
-  readonly output: number;
-}
 
 /** Measures everything, in three and a half minutes at most. Rejects if a single answer is not a good one. Leaves nothing behind. */
 export async function bench({ postgres, output }: BenchOptions): Promise<Report> {

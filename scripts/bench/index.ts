@@ -1,35 +1,9 @@
 /**
  * `npm run bench [-- --json]`: how the built issuer fares beside bare fastify servers that do the same work, in one run
- * on one machine. With DATABASE_URL on a new database of that server, else on an embedded one. Exit code 1 if any
- * answer was not a good one; a missed target is said, and is no failure.
+ * on one machine. Exit code 1 if any answer was not a good one.
  */
-import { closeSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { bench } from './bench.ts';
+import { command } from './command.ts';
 import { renderReport } from './report.ts';
-import { stopServers } from './server-process.ts';
 
-const [flag, ...others] = process.argv.slice(2);
-if ((flag !== undefined && flag !== '--json') || others.length > 0) {
-  process.stderr.write('usage: npm run bench [-- --json]\n');
-  process.exit(2);
-}
-
-const log = join(tmpdir(), `keyturn-bench-${process.pid}.log`);
-const output = openSync(log, 'wx', 0o600);
-
-// Without servers the measurement under way fails, and clears up as after any failure.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stopServers());
-
-try {
-  const report = await bench({ postgres: process.env.DATABASE_URL || undefined, output });
-  process.stdout.write(flag === '--json' ? `${JSON.stringify(report, null, 2)}\n` : renderReport(report));
-} catch (error) {
-  process.stderr.write(`${(error as Error).message}\nThe last that the servers wrote:\n`);
-  process.stderr.write(`${readFileSync(log, 'utf8').trimEnd().split('\n').slice(-20).join('\n')}\n`);
-  process.exitCode = 1;
-} finally {
-  closeSync(output);
-  rmSync(log, { force: true });
-}
+await command('bench', bench, renderReport);

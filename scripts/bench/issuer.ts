@@ -21,7 +21,8 @@ export interface IssuerSite {
   readonly folder: string;
   readonly keysDir: string;
   readonly databaseUrl: string;
-  start(where: 'one core' | 'all cores'): ServerProcess;
+  /** Starts an instance, on the site's port where no other is given. */
+  start(where: 'one core' | 'all cores', port?: number): ServerProcess;
   /** Ends an embedded database: issuers that start from now on bring it up by themselves, as `npm start` does. */
   leaveDatabase(): Promise<void>;
   /** Removes everything; the issuer must have ended. */
@@ -49,17 +50,17 @@ export async function createIssuerSite(
     folder,
     keysDir,
     databaseUrl: database.url,
-    start: (where) =>
+    start: (where, ownPort = port) =>
       startServer({
         program,
-        port,
+        port: ownPort,
         where,
         output,
         cwd: folder,
         env: {
           ISSUER: issuer,
           HOST: '127.0.0.1',
-          PORT: String(port),
+          PORT: String(ownPort),
           KEYS_DIR: keysDir,
           TOKEN_RATE: '1000000', // one client asks for all of it
           ...database.settings(),

@@ -53,16 +53,12 @@ export async function register(databaseUrl: string): Promise<Registered> {
       const resource = { identifier: audiences[alg], scopes: { [scope]: '' }, alg, accessTtl: null };
       if (!(await addResource(database, resource))) throw new Error(`${audiences[alg]} is already there`);
     }
-    const machine = await addTo(database, {
-      grantTypes: ['client_credentials'],
-      scopes: [scope],
-      resources: Object.values(audiences),
-    });
+    const machine = await addMachine(database);
     const app = { redirectUris: [redirectUri], resources: [audiences.ES256], skipConsent: true };
     const codeAlone = { ...app, grantTypes: ['authorization_code'], scopes: ['openid', scope] };
     const withRefresh = { ...app, grantTypes: ['authorization_code', 'refresh_token'], scopes: [scope] };
     return {
-      machine: { ...machine, audiences, scope },
+      machine,
       webApp: { ...(await addTo(database, codeAlone)), redirectUri, scope: `openid ${scope}` },
       mobileApp: { ...(await addTo(database, withRefresh)), redirectUri, scope },
       person: await addPerson(database),
@@ -70,6 +66,21 @@ export async function register(databaseUrl: string): Promise<Registered> {
   } finally {
     await database.close();
   }
+}
+
+/** More clients like `machine`; `register` comes first. */
+export async function registerMachines(databaseUrl: string, count: number): Promise<BenchClient[]> {
+  const database = openDatabase(databaseUrl);
+  try {
+    return await Promise.all(Array.from({ length: count }, () => addMachine(database)));
+  } finally {
+    await database.close();
+  }
+}
+
+async function addMachine(database: Database): Promise<BenchClient> {
+  const values = { grantTypes: ['client_credentials'], scopes: [scope], resources: Object.values(audiences) };
+  return { ...(await addTo(database, values)), audiences, scope };
 }
 
 async function addTo(database: Database, values: Partial<Client>): Promise<ClientCredentials> {

@@ -87,7 +87,7 @@ export function renderTargets(targets: readonly Target[]): string[] {
 }
 
 /** Lines of columns: the first to the left, the others to the right. */
-function table(head: readonly string[], body: readonly string[][]): string[] {
+export function table(head: readonly string[], body: readonly string[][]): string[] {
   const lines = [head, ...body];
   const widths = head.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
   return lines.map((line) =>

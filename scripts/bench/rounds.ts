@@ -67,6 +67,7 @@ export function median(values: readonly number[]): number {
   return quantile(Float64Array.from(values).sort(), 0.5);
 }
 
-function quantile(ascending: Float64Array, share: number): number {
+/** The value below which that share of them lies. */
+export function quantile(ascending: Float64Array, share: number): number {
   return ascending[Math.floor(ascending.length * share)] ?? Number.NaN;
 }

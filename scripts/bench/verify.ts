@@ -8,6 +8,7 @@ import { cpus } from 'node:os';
 import { createVerifier, revocationDigest } from '@keyturn/verifier';
 import { createDenylist } from '@keyturn/verifier/denylist';
 import { exportJWK, generateKeyPair, type JWK, jwtVerify, SignJWT } from 'jose';
+import { bytesInUse } from './memory.ts';
 import { renderTargets, type Target } from './report.ts';
 import { median } from './rounds.ts';
 
@@ -80,13 +81,6 @@ const answer: typeof fetch = async (input) => {
   return new Response(bodies[pathname]?.() ?? null, { headers: { ...headers, 'content-type': type } });
 };
 
-/** Bytes in use once everything is let go that can be. */
-function memory(): number {
-  for (let times = 0; times < 3; times += 1) (globalThis as { gc?(): void }).gc?.();
-  const { heapUsed, external } = process.memoryUsage();
-  return heapUsed + external;
-}
-
 /** Microseconds of processor time, of all threads, for each token: what else the machine does is not in it. */
 async function perToken(work: () => unknown): Promise<number> {
   const begun = process.cpuUsage();
@@ -104,10 +98,10 @@ function expect(good: boolean): void {
   if (!good) throw new Error('a good token was refused');
 }
 
-const before = memory();
+const before = await bytesInUse();
 const verifier = createVerifier({ issuer, audience, fetch: answer });
 await verifier.ready();
-const bytes = memory() - before;
+const bytes = (await bytesInUse()) - before;
 if (verifier.status().revocations.entries !== revocations) throw new Error('not all revocations were taken in');
 
 const bareOptions = { issuer, audience, typ: 'at+jwt', algorithms: ['ES256'] };
