@@ -152,6 +152,9 @@ export async function createApp(options: AppOptions): Promise<App> {
     accessTokenTtl: config.accessTokenTtl,
     keySignFor: config.keySignFor,
     instance: () => ({ id: instance, version: options.version, keyEncryptionKeys: keyEncryptionKeys.ids() }),
+    onAway() {
+      for (const each of [own, database]) each.dropIdle();
+    },
   });
 
   const tail = () => replica.longestTokenTtl() + pollInterval + 2 * clockSkew;

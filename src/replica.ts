@@ -65,6 +65,8 @@ export interface ReplicaOptions {
   readonly accessTokenTtl: Seconds;
   readonly keySignFor: Seconds;
   instance(): Omit<Instance, 'startedAt'>;
+  /** The database was found to be away. */
+  onAway(): void;
 }
 
 export interface Replica {
@@ -158,6 +160,7 @@ export function createReplica(options: ReplicaOptions): Replica {
     const { kind, message } = explainDatabaseError(error, database.address);
     if (message !== failure) log.error(message);
     failure = message;
+    if (kind === 'unavailable') options.onAway();
     isAway = kind === 'unavailable';
   }
 

@@ -2,7 +2,7 @@ import { test } from 'tap';
 import { createBrowser, outcomeOf } from './support/browser.ts';
 import { freshDatabase } from './support/database.ts';
 import { startProxy } from './support/database-proxy.ts';
-import { post, registerResource, startIssuer, temporaryFolder } from './support/issuer.ts';
+import { post, registerClient, registerResource, startIssuer, temporaryFolder } from './support/issuer.ts';
 import {
   authorizePath,
   newVerifier,
@@ -95,6 +95,20 @@ test('what needs the database answers 503 meanwhile, and goes on afterwards from
   const known = createBrowser(issuer);
   const code = (await signIn(known, path)).left?.searchParams.get('code') ?? '';
   const { json: tokens } = await obtainTokens(issuer, app);
+  const origin = 'http://app.localhost:4000';
+  await registerClient(issuer, {
+    firstParty: true,
+    authMethod: 'none',
+    origins: [origin],
+    grantTypes: ['refresh_token'],
+  });
+  const fromPage = { origin, 'sec-fetch-site': 'same-site' };
+  const credentials = { headers: fromPage, payload: { email, password } };
+  const entered = await issuer.app.server.inject({ method: 'POST', url: '/session', ...credentials });
+  const held = {
+    headers: { ...fromPage, 'x-csrf-token': entered.json().csrf_token },
+    cookies: Object.fromEntries(entered.cookies.map(({ name, value }) => [name, value])),
+  };
 
   proxy.cut();
   const pages = {
@@ -125,10 +139,22 @@ test('what needs the database answers 503 meanwhile, and goes on afterwards from
   for (const [name, { status, json, headers }] of Object.entries(answers)) {
     t.same([status, json.error, headers['retry-after']], [503, 'temporarily_unavailable', '5'], name);
   }
+  const calls = {
+    'sign-in by JSON': issuer.app.server.inject({ method: 'POST', url: '/session', ...credentials }),
+    'refresh by cookie': issuer.app.server.inject({ method: 'POST', url: '/session/refresh', ...held }),
+    'sign-out by cookie': issuer.app.server.inject({ method: 'DELETE', url: '/session', ...held }),
+  };
+  for (const [name, call] of Object.entries(calls)) {
+    const { statusCode, headers } = await call;
+    t.same([statusCode, Number(headers['retry-after']) > 0], [503, true], name);
+  }
   const isActive = async () => (await asClient('/introspect', tokens.access_token)).json.active;
   t.equal(await isActive(), true, 'an access token is introspected from memory, and nobody said that it was revoked');
 
   await proxy.mend();
+  await issuer.app.refresh();
+  const renewed = await issuer.app.server.inject({ method: 'POST', url: '/session/refresh', ...held });
+  t.equal(renewed.statusCode, 200, 'the cookies are as good as before');
   t.equal(outcomeOf(await stranger.submit({ email, password })), 'code', 'by the form that stayed');
   t.equal(outcomeOf(await asked.open(again)), 'consent');
   t.equal(outcomeOf(await asked.submit({ decision: 'allow' })), 'code');

@@ -17,6 +17,7 @@ import {
 } from './support/issuer.ts';
 import { obtainTokens, registerApp, registerUser } from './support/people.ts';
 import { eventually, spawnServer } from './support/process.ts';
+import { execute } from './support/run.ts';
 
 const log = () => {};
 
@@ -168,11 +169,13 @@ test('Postgres stops and starts under load, in good order and at once, and an in
 });
 
 test('a network that falls silent: seconds until that is known, no wait from then on, and few who knock', async (t) => {
-  const setting = await start(t, (await emptyDatabase(t)).url);
+  const { url } = await emptyDatabase(t);
+  const setting = await start(t, url);
   const { proxy, issuer, tokens } = setting;
   const given = await Promise.all(Array.from({ length: 50 }, tokens));
   const { seen, end } = load(setting, given);
   await eventually(() => seen.filter(needing).length > 60);
+  const ears = await listening(url);
   proxy.freeze();
   const knownAfter = await eventually(async () => (await get(issuer, '/health/ready')).json.status === 'degraded');
   t.ok(knownAfter < 6_000, `known after ${Math.round(knownAfter)} ms`);
@@ -191,9 +194,23 @@ test('a network that falls silent: seconds until that is known, no wait from the
   await proxy.mend();
   const took = await isBack(issuer);
   t.ok(took < 5_000, `back after ${Math.round(took)} ms`);
+  const mended = performance.now();
+  await eventually(() => later().filter(({ begun, status }) => begun > mended && status === 200).length > 300);
+  t.same(
+    later().filter(({ begun, status }) => begun > mended && status !== 200),
+    [],
+    'from then on all is served: no connection of before is used, though none has said that it is dead',
+  );
+  await eventually(async () => (await listening(url)).some((pid) => !ears.includes(pid)));
   const { held } = await end();
   for (const refresh_token of held) {
     const form = { grant_type: 'refresh_token', refresh_token };
     t.equal((await post(issuer, '/token', form, { authorization: setting.app.basic })).status, 200, 'nothing is lost');
   }
 });
+
+/** The connections that listen, those that are dead on our side included. */
+async function listening(url: string): Promise<unknown[]> {
+  const query = `SELECT pid FROM pg_stat_activity WHERE query LIKE 'LISTEN %' AND datname = current_database()`;
+  return (await execute(url, query)).map(({ pid }) => pid);
+}

@@ -135,9 +135,20 @@ export function watchChanges(database: Database, options: ChangeWatcherOptions):
   }
 
   async function tick(): Promise<void> {
-    await read().catch(options.onFailure);
-    if (listener === undefined && !stopped) await listen().catch(() => undefined);
+    try {
+      await read();
+      if (listener === undefined && !stopped) await listen().catch(() => undefined);
+    } catch (error) {
+      stopListening();
+      options.onFailure(error);
+    }
     if (!stopped) timer = setTimeout(tick, options.interval);
+  }
+
+  /** After a failure it may be dead without a word; the next reading that succeeds listens anew. */
+  function stopListening(): void {
+    listener?.end().catch(() => undefined);
+    listener = undefined;
   }
 
   /** Polling goes on whether this works or not, so its failure is nothing to report. */

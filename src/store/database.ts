@@ -44,6 +44,8 @@ export interface Database {
   query<Row extends pg.QueryResultRow>(text: string, values?: readonly unknown[]): Promise<Row[]>;
   /** A client of the same database outside the pool, not yet connected (LISTEN). Who makes it handles its errors and ends it. */
   newClient(): pg.Client;
+  /** Drops connections that nobody uses: after an outage they may be dead without a word, and cost a time-out each. */
+  dropIdle(): void;
   /** Waits for statements under way, then closes every connection of the pool. Again is no error. */
   close(): Promise<void>;
 }
@@ -92,6 +94,11 @@ export function openDatabase(url: string, options: DatabaseOptions = {}): Databa
     if (onStatement !== undefined) reportStatements(client, onStatement);
   });
 
+  const idle = new Set<pg.ClientBase>();
+  pool.on('release', (_error, client) => idle.add(client));
+  pool.on('acquire', (client) => idle.delete(client));
+  pool.on('remove', (client) => idle.delete(client));
+
   const nameOf = statementNames();
   const prisma = new PrismaClient({
     adapter: new PrismaPg(pool, { schema, statementNameGenerator: ({ sql }) => nameOf(sql) }),
@@ -113,6 +120,9 @@ export function openDatabase(url: string, options: DatabaseOptions = {}): Databa
       if (onStatement !== undefined) reportStatements(client, onStatement);
       return client;
     },
+    dropIdle() {
+      for (const client of idle) (client as Client).hangUp();
+    },
     close() {
       closed ??= prisma.$disconnect().then(() => pool.end());
       return closed;
@@ -124,7 +134,7 @@ export function openDatabase(url: string, options: DatabaseOptions = {}): Databa
 class Client extends pg.Client {
   constructor(config?: pg.ClientConfig) {
     super(config);
-    this.connection.on('error', () => this.connection.stream.destroy());
+    this.connection.on('error', () => this.hangUp());
     const send = this.query.bind(this) as (...sent: unknown[]) => unknown;
     this.query = ((...sent: unknown[]) => {
       const sending = send(...sent);
@@ -135,7 +145,11 @@ class Client extends pg.Client {
 
   /** Else what comes next, a ROLLBACK, would wait behind the statement that is not answered. */
   #giveUp({ message }: Error): void {
-    if (message === 'Query read timeout') this.connection.stream.destroy();
+    if (message === 'Query read timeout') this.hangUp();
+  }
+
+  hangUp(): void {
+    this.connection.stream.destroy();
   }
 }
 

@@ -9,7 +9,7 @@ export interface DatabaseProxy {
   cut(): void;
   /** Passes nothing on any more, as a network does that fails without a word. */
   freeze(): void;
-  /** Lets new connections through (again); those that were frozen are gone. */
+  /** Lets new connections through (again); those that were frozen stay so, as where a network has forgotten them. */
   mend(): Promise<void>;
   /** From now on new connections go to that database. */
   aim(url: string): void;
@@ -83,8 +83,8 @@ export async function startProxy(
       target = new URL(url);
     },
     async mend() {
-      if (frozen) cut();
       frozen = false;
+      if (server.listening) return;
       server.listen(own, '127.0.0.1');
       await once(server, 'listening');
     },

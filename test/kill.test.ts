@@ -1,0 +1,146 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
+import { t as file, type Test, test } from 'tap';
+import { emptyDatabase } from './support/database.ts';
+import { registerResource, startIssuer, temporaryFolder } from './support/issuer.ts';
+import { createLane, type Seen } from './support/lane.ts';
+import { registerApp, registerUser } from './support/people.ts';
+import { launchServer, type ServerProcess, spawnServer } from './support/process.ts';
+import { project } from './support/project.ts';
+import { createRandom } from './support/random.ts';
+
+/** npm run test:kill, or another walk: SEED=17 RUNS=300 npx tap dist/test/kill.test.js */
+const seed = Number(process.env.SEED ?? 1);
+const runs = Number(process.env.RUNS ?? 4);
+const random = createRandom(seed);
+
+/** What a test, or one round of it, is asked for here. */
+interface Owner {
+  teardown(undo: () => unknown): void;
+}
+
+/** Runs one round, and takes down what it has put up. */
+async function round(work: (owner: Owner) => Promise<void>): Promise<void> {
+  const undos: (() => unknown)[] = [];
+  try {
+    await work({ teardown: (undo) => undos.push(undo) });
+  } finally {
+    for (const undo of undos.reverse()) await undo();
+  }
+}
+
+async function kill(server: ServerProcess): Promise<void> {
+  server.kill('SIGKILL');
+  await server.ended;
+}
+
+/** Whether a start has succeeded: the message is there, and nothing was logged that is worse than a warning. */
+function hasStarted(t: Test, server: ServerProcess): void {
+  if (!server.stdout().includes('Next, '))
+    t.fail('a start fails', { stdout: server.stdout(), stderr: server.stderr() });
+  const errors = server.log().filter(({ level }) => Number(level) >= 50);
+  if (errors.length > 0) t.fail('a start complains', { errors });
+}
+
+/** The command line, killed as well unless it is done before. */
+function launchCommand(owner: Owner, env: Record<string, string>, ...args: string[]): ChildProcess {
+  // tap adds NODE_OPTIONS to whatever a test spawns.
+  const command = ['-u', 'NODE_OPTIONS', process.execPath, project('scripts/keyturn.js'), ...args];
+  const child = spawn('/usr/bin/env', command, { env, cwd: '/', stdio: 'ignore' });
+  const ended = once(child, 'exit');
+  owner.teardown(() => {
+    child.kill('SIGKILL');
+    return ended;
+  });
+  return child;
+}
+
+test('killed at any moment of what people, apps and administrators do, it starts again and nothing answered is lost', async (t) => {
+  const issuer = await startIssuer(file, { listen: true, settings: { REFRESH_GRACE: '60' } });
+  await registerResource(issuer);
+  const { email } = await registerUser(issuer);
+  const app = await registerApp(issuer, {
+    grantTypes: ['authorization_code', 'refresh_token'],
+    scopes: ['openid', 'offline_access'],
+    skipConsent: true,
+  });
+  await issuer.app.close();
+  const env = {
+    DATABASE_URL: issuer.databaseUrl,
+    KEYS_DIR: issuer.keysDir,
+    ISSUER: issuer.issuer,
+    PORT: new URL(issuer.issuer).port,
+    REFRESH_GRACE: '60',
+  };
+  const seen: Seen = {
+    signedIn: 0,
+    redeemed: 0,
+    refreshed: 0,
+    ended: 0,
+    voided: 0,
+    doneUnheard: 0,
+    undoneUnheard: 0,
+  };
+  const lanes = Array.from({ length: 6 }, () => createLane({ issuer, app, email, random, seen }));
+  const none = undefined;
+  const acts = [['keys', 'rewrap', '--new'], none, ['keys', 'rotate', '--now'], none, none, none, none, none] as const;
+
+  for (let run = 0; run < runs; run += 1) {
+    await round(async (owner) => {
+      // As a minute later: whoever was killed counts as alive until then, and would have to hold a new key-encryption key.
+      await issuer.database.query('DELETE FROM instance');
+      const server = await spawnServer(owner, env);
+      hasStarted(t, server);
+      for (const lane of lanes) await lane.audit();
+      const act = acts[run % acts.length];
+      if (act !== undefined) launchCommand(owner, env, ...act);
+      let killed = false;
+      const walking = lanes.map(async (lane) => {
+        for (;;) {
+          try {
+            await lane.step();
+          } catch (error) {
+            if (killed && error instanceof TypeError) return; // what `fetch` throws where nobody is
+            throw error;
+          }
+        }
+      });
+      const all = Promise.all(walking);
+      all.catch(() => undefined);
+      await Promise.race([delay(random.whole(5, act?.[1] === 'rewrap' ? 4_000 : act ? 1_500 : 400)), all]);
+      killed = true;
+      await kill(server);
+      await all;
+    });
+  }
+
+  await round(async (owner) => {
+    await issuer.database.query('DELETE FROM instance');
+    const server = await spawnServer(owner, env);
+    hasStarted(t, server);
+    for (const lane of lanes) await lane.audit();
+    const { code, stderr } = await server.keyturn('keys', 'rewrap');
+    t.equal(code, 0, `what a rewrap left is gone on with: ${stderr}`);
+    for (const lane of lanes) for (let more = 0; more < 3; more += 1) await lane.step();
+  });
+  t.comment(`${runs} kills: ${JSON.stringify(seen)}`);
+  for (const what of ['signedIn', 'redeemed', 'refreshed'] as const) t.ok(seen[what] > 0, `it came about: ${what}`);
+  if (runs >= 100) for (const [what, count] of Object.entries(seen)) t.ok(count > 0, `it came about: ${what}`);
+});
+
+test('killed at any moment of a first start, the next one succeeds', async (t) => {
+  for (let run = 0; run < Math.ceil(runs / 8); run += 1) {
+    await round(async (owner) => {
+      const { url } = await emptyDatabase(owner as Parameters<typeof emptyDatabase>[0]);
+      const env = { DATABASE_URL: url, KEYS_DIR: await temporaryFolder(owner as Test) };
+      const first = await launchServer(owner, env);
+      await Promise.race([delay(random.whole(200, 1_800)), first.started]);
+      await kill(first);
+      const second = await spawnServer(owner, env);
+      hasStarted(t, second);
+      t.match(second.stdout(), 'ES256 (2 published), RS256 (2 published)');
+      await kill(second);
+    });
+  }
+});
