@@ -102,9 +102,14 @@ async function addTokenApp(url: string, ordersUrl: string): Promise<FastifyInsta
 const servers: FastifyInstance[] = [];
 let issuerProcess: ChildProcess | undefined;
 
-async function stop(code: number): Promise<never> {
+let stopping = false;
+
+/** Again is nothing: a terminal and npm both pass Ctrl-C on, to the issuer as well. */
+async function stop(code: number): Promise<void> {
+  if (stopping) return;
+  stopping = true;
   await Promise.all(servers.map((server) => server.close()));
-  if (issuerProcess !== undefined) {
+  if (issuerProcess !== undefined && issuerProcess.exitCode === null && issuerProcess.signalCode === null) {
     const ended = new Promise((done) => issuerProcess?.once('exit', done));
     issuerProcess.kill('SIGTERM');
     await ended;
@@ -113,7 +118,7 @@ async function stop(code: number): Promise<never> {
   process.exit(code);
 }
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void stop(0));
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop(0));
 
 try {
   issuerProcess = await startIssuer();
