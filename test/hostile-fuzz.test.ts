@@ -1,20 +1,17 @@
 import { deepStrictEqual, doesNotMatch, match, ok } from 'node:assert/strict';
 import fc from 'fast-check';
 import tap, { type Test, test } from 'tap';
+import { headerValue, latin1, mark, odd, text, walk } from './support/hostile.ts';
 import { registerClient, registerResource, startIssuer } from './support/issuer.ts';
 import { exchange, exchangeOne, formRequest, request, type WireAnswer } from './support/wire.ts';
 
-/** Another walk: SEED=17 npx tap dist/test/hostile-fuzz.test.js */
-const parameters = { seed: Number(process.env.SEED ?? 1), numRuns: 60 };
+const parameters = walk(60);
 
 const issuer = await startIssuer(tap, { listen: true });
 await registerResource(issuer);
 const client = await registerClient(issuer);
 const grant = 'grant_type=client_credentials';
 const authorization = `Authorization: ${client.basic}`;
-
-/** Is in everything that is sent, so that it shows wherever something of that comes back. */
-const mark = 'zq7x';
 
 const errors = /^(invalid_(request|client|grant|scope|target)|unauthorized_client|unsupported_(grant|token)_type)$/;
 
@@ -39,19 +36,6 @@ async function checkAlive(t: Test): Promise<void> {
   t.same(failures, [], 'nothing was worth a warning');
 }
 
-const text = fc.string({ unit: 'binary', maxLength: 30 }).map((value) => mark + value);
-const latin1 = fc.uint8Array({ maxLength: 60 }).map((bytes) => mark + Buffer.from(bytes).toString('latin1'));
-const headerValue = latin1.map((value) => value.replace(/[\r\n\0]/g, ''));
-const odd = fc.constantFrom(
-  '__proto__',
-  'constructor',
-  'prototype',
-  'toString',
-  'hasOwnProperty',
-  'then',
-  'length',
-  '',
-);
 const known = fc.constantFrom(
   'grant_type',
   'scope',
