@@ -26,9 +26,12 @@ export interface NewRevocation extends Omit<Revocation, 'id'> {
  */
 export async function appendRevocations(tx: Transaction, rows: readonly NewRevocation[]): Promise<void> {
   await takeLock(tx, locks.changeLog);
-  await tx.revocation.createMany({
-    data: rows.map((row) => ({ ...row, clientId: row.clientId ?? null, expiresAt: toDate(row.expiresAt) })),
-  });
+  const values = rows.map((row) => ({ ...row, expiresAt: toDate(row.expiresAt) }));
+  await tx.$executeRaw`
+    INSERT INTO revocation (digest, epoch_below, expires_at, reason, client_id)
+    SELECT digest, "epochBelow", "expiresAt", reason, "clientId"
+      FROM json_to_recordset(${JSON.stringify(values)}::json)
+        AS row (digest text, "epochBelow" int, "expiresAt" timestamptz, reason text, "clientId" text)`;
 }
 
 /** What the denylist holds beside a single token that is to be added to it. */
