@@ -30,7 +30,7 @@ const byPolling: Flow = { tokensPerSecond: 200, revokeEvery: 20, revocations: 15
 /** What a verifier without a stream may be late by, in ms: it asks every second, looks four times a second whether it is time, and is answered. */
 const pollingLimit = 1_000 + 250 + 250;
 
-/** Measures everything, in two minutes at most. Rejects if a good token was refused or a bad one was not. Leaves nothing behind. */
+/** Measures everything, in two minutes where the machine keeps the pace. Rejects if a good token was refused or a bad one was not. Leaves nothing behind. */
 export async function benchRevocation({ postgres, output }: BenchOptions): Promise<RevocationReport> {
   const loadBefore = loadavg()[0] ?? Number.NaN;
   const revocations = liveRevocations(entries);
