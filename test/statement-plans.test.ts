@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import tap, { test } from 'tap';
+import { fillTables } from '../scripts/bench/volume.ts';
 import { endSignIns } from '../src/protocol/user.ts';
 import { listAuditEvents } from '../src/store/audit-event.ts';
 import { openDatabase } from '../src/store/database.ts';
@@ -8,7 +9,7 @@ import { listUsers } from '../src/store/user.ts';
 import { createRevoker } from '../src/tokens/revocation.ts';
 import { startIssuer } from './support/issuer.ts';
 import { obtainTokens } from './support/people.ts';
-import { fillTables, planOf } from './support/volume.ts';
+import { planOf } from './support/plans.ts';
 import { registerWalkers, walkEverywhere, walkFirstParty } from './support/walks.ts';
 
 /** `npm run test:scale` asks for a million. */

@@ -2,7 +2,7 @@
 import { jwksPath } from './bare.ts';
 import type { IssuerSite } from './issuer.ts';
 import { load, repeated, requestBytes, type Walk } from './load.ts';
-import { clientHeaders, type Registered, tokenRequest } from './registration.ts';
+import { type BenchApp, clientHeaders, type Registered, tokenRequest } from './registration.ts';
 import type { Subject } from './rounds.ts';
 import type { ServerProcess } from './server-process.ts';
 import { type BenchBrowser, type CodeFlow, createBrowser, createCodeFlow, refreshes } from './walks.ts';
@@ -44,27 +44,20 @@ export function machineSubjects(
   };
 }
 
-/** What people's apps and browsers ask for, prepared by sign-in and first tokens. */
-export async function peopleSubjects(
+/** What people's apps and browsers ask of an issuer, prepared by sign-in and first tokens. */
+export async function preparePeople(
   site: IssuerSite,
-  { issuer, bare, peer }: Servers,
+  issuer: ServerProcess,
   registered: Registered,
   connections: number,
-): Promise<Record<'refresh' | 'peerRefresh' | 'codeFlow' | 'signIn' | 'hashing', Subject>> {
-  const { machine, webApp, mobileApp, person } = registered;
+): Promise<Record<'refresh' | 'codeFlow' | 'signIn', Subject>> {
+  const { webApp, mobileApp, person } = registered;
   const browser = createBrowser(site.issuer, webApp, person);
   await load(site.port, [[browser.openPage, browser.signIn]], 0);
   const flows = Array.from({ length: connections }, () => createCodeFlow(webApp, browser));
   const firstTokens = await obtainRefreshTokens(site, registered, browser, connections);
-  const refresh = (tokens: readonly string[]) => ({
-    walks: tokens.map((token) => refreshes(mobileApp, token)),
-    seconds: 2,
-  });
-  const password = new URLSearchParams({ password: person.password }).toString();
-  const hashing = requestBytes('POST', '/password', clientHeaders(machine), password);
   return {
-    refresh: { title: 'refresh: Keyturn, in Postgres', server: issuer, ...refresh(firstTokens) },
-    peerRefresh: { title: 'refresh: oidc-provider, in memory', server: peer.server, ...refresh(peer.refreshTokens) },
+    refresh: { title: 'refresh: Keyturn, in Postgres', server: issuer, ...refreshing(mobileApp, firstTokens) },
     codeFlow: { title: 'code flow, RS256 ID token: Keyturn', server: issuer, walks: flows.map(walkOf), seconds: 2 },
     signIn: {
       title: `POST /sign-in, ${signingIn} connections: Keyturn`,
@@ -72,6 +65,25 @@ export async function peopleSubjects(
       walks: Array.from({ length: signingIn }, () => [browser.signIn]),
       seconds: 1.5,
     },
+  };
+}
+
+/** The same, and what it is held against. */
+export async function peopleSubjects(
+  site: IssuerSite,
+  { issuer, bare, peer }: Servers,
+  registered: Registered,
+  connections: number,
+): Promise<Record<'refresh' | 'peerRefresh' | 'codeFlow' | 'signIn' | 'hashing', Subject>> {
+  const { machine, mobileApp, person } = registered;
+  const { refresh, ...rest } = await preparePeople(site, issuer, registered, connections);
+  const inMemory = refreshing(mobileApp, peer.refreshTokens);
+  const password = new URLSearchParams({ password: person.password }).toString();
+  const hashing = requestBytes('POST', '/password', clientHeaders(machine), password);
+  return {
+    refresh,
+    peerRefresh: { title: 'refresh: oidc-provider, in memory', server: peer.server, ...inMemory },
+    ...rest,
     hashing: {
       title: `argon2id alone, ${signingIn} connections: bare`,
       server: bare.inline,
@@ -80,6 +92,11 @@ export async function peopleSubjects(
     },
   };
 }
+
+const refreshing = (app: BenchApp, tokens: readonly string[]) => ({
+  walks: tokens.map((token) => refreshes(app, token)),
+  seconds: 2,
+});
 
 const walkOf = ({ authorize, redeem }: CodeFlow): Walk => [authorize, redeem];
 
