@@ -4,6 +4,7 @@ import { fillTables } from '../scripts/bench/volume.ts';
 import { endSignIns } from '../src/protocol/user.ts';
 import { listAuditEvents } from '../src/store/audit-event.ts';
 import { openDatabase } from '../src/store/database.ts';
+import { countGrantsRedeemed } from '../src/store/grant.ts';
 import { forgetOldRows } from '../src/store/house-keeping.ts';
 import { listUsers } from '../src/store/user.ts';
 import { createRevoker } from '../src/tokens/revocation.ts';
@@ -94,6 +95,18 @@ test(`with ${grants} grants no statement reads a large table from end to end`, a
 test('a reading from end to end would have been found', async (t) => {
   const scans = await planOf(issuer.database, 'SELECT 1 FROM "grant" WHERE nonce = $1');
   t.match(scans, [{ node: 'Seq Scan', table: 'grant' }]);
+});
+
+test('how many grants a key has signed for is said in seconds, about right', async (t) => {
+  const { database } = issuer;
+  const [row] = await database.query<{ count: number }>(
+    'SELECT count(*)::float8 AS count FROM "grant" WHERE rotated_at IS NOT NULL AND expires_at > now()',
+  );
+  const now = Math.floor(Date.now() / 1000);
+  const started = performance.now();
+  const about = await countGrantsRedeemed(database, now - 600, now + 600, now);
+  t.ok(performance.now() - started < 5_000);
+  t.ok(Math.abs(about / (row?.count ?? 0) - 1) < 0.1, `${about} of ${row?.count}`);
 });
 
 test('a refresh changes no indexed column, so that it stays in its page', async (t) => {

@@ -189,9 +189,12 @@ export async function findGrant(
   return row && { ...toRedeemed(row), recent: row.recent };
 }
 
+/** Of so many grants at the most is looked for what no index finds. */
+const sample = 200_000;
+
 /**
  * How many live grants were redeemed last between two instants, by the database's clock, of clients that have refresh
- * tokens: about as many as hold one that was signed then.
+ * tokens: about as many as hold one that was signed then. An estimate where there are very many, in seconds at any size.
  */
 export async function countGrantsRedeemed(
   database: Database,
@@ -199,11 +202,16 @@ export async function countGrantsRedeemed(
   until: NumericDate,
   now: NumericDate,
 ): Promise<number> {
+  const [table] = await database.query<{ rows: number }>(
+    `SELECT greatest(reltuples, 1)::float8 AS rows FROM pg_class WHERE oid = '"grant"'::regclass`,
+  );
+  const share = Math.min(1, sample / (table?.rows ?? 1));
   const [row] = await database.query<{ count: number }>(
-    `SELECT count(*)::int AS count FROM "grant" g, "user" u, client c
+    `SELECT round(count(*) / $4::float8)::int AS count
+       FROM "grant" g TABLESAMPLE SYSTEM (100 * $4::float8), "user" u, client c
       WHERE ${backed} AND g.expires_at > $3 AND g.rotated_at >= $1 AND g.rotated_at < $2
         AND 'refresh_token' = ANY (c.grant_types)`,
-    [toDate(from), toDate(until), toDate(now)],
+    [toDate(from), toDate(until), toDate(now), share],
   );
   return row?.count ?? 0;
 }
