@@ -49,7 +49,7 @@ test('clients within the cap are all in memory, and unknown ids ask nobody', asy
   t.same(statements, []);
 });
 
-test('past the cap a client is loaded when it is first named, and the least used goes', async (t) => {
+test('past the cap a client is loaded when it is first named, and the one loaded longest ago goes', async (t) => {
   const { database, statements, ids } = await databaseWithClients(t, 4);
   const registry = createRegistry(database, 2);
   await registry.load();
@@ -58,12 +58,12 @@ test('past the cap a client is loaded when it is first named, and the least used
 
   await registry.client('client_0');
   await registry.client('client_1');
-  await registry.client('client_0'); // client_1 is now the one unused for longest
+  await registry.client('client_0'); // its use does not count
   await registry.client('client_2');
   statements.length = 0;
-  await registry.client('client_0');
-  t.equal(statements.length, 0, 'the one in use is held');
   await registry.client('client_1');
+  t.equal(statements.length, 0, 'the newer one is held');
+  await registry.client('client_0');
   t.equal(statements.length, 1, 'the other is loaded again, by one statement');
 });
 

@@ -17,11 +17,18 @@ import { fillTables, type Volume } from './volume.ts';
 const volume: Volume = { grants: 1_000_000, clients: 100_000 };
 const pace = { connections: 50, rounds: 6 };
 
+/** Medians. */
+interface Figures {
+  readonly perSecond: number;
+  /** Processor time of the issuer for each in microseconds; NaN where the kernel does not say. */
+  readonly cpuEach: number;
+}
+
 interface Report {
   readonly takenAt: string;
   readonly machine: string;
   readonly volume: Volume;
-  readonly rows: readonly { readonly title: string; readonly empty: number; readonly full: number }[];
+  readonly rows: readonly { readonly title: string; readonly empty: Figures; readonly full: Figures }[];
   readonly targets: readonly Target[];
 }
 
@@ -69,12 +76,15 @@ async function compare(empty: Record<Name, Subject>, full: Record<Name, Subject>
   for (const name of names) Object.assign(subjects, { [`${name}, empty`]: empty[name], [`${name}, full`]: full[name] });
   const measured = await measure(subjects, pace.rounds);
   const pairs = names.map((name) => [measured[`${name}, empty`], measured[`${name}, full`]] as [Measured, Measured]);
-  const perSecond = ({ rounds }: Measured) => median(rounds.map((round) => round.perSecond));
+  const figures = ({ rounds }: Measured): Figures => ({
+    perSecond: median(rounds.map((round) => round.perSecond)),
+    cpuEach: median(rounds.map((round) => round.cpuEach ?? Number.NaN)),
+  });
   return {
     takenAt: new Date().toISOString().slice(0, 10),
     machine: describeMachine(embedded),
     volume,
-    rows: pairs.map(([one, other]) => ({ title: one.title, empty: perSecond(one), full: perSecond(other) })),
+    rows: pairs.map(([one, other]) => ({ title: one.title, empty: figures(one), full: figures(other) })),
     targets: pairs.map(([one, other]) => ({
       ...{ name: `${one.title}: full ÷ empty`, wanted: 'at least', limit: 0.9 },
       measured: ratio(other, one),
@@ -82,12 +92,15 @@ async function compare(empty: Record<Name, Subject>, full: Record<Name, Subject>
   };
 }
 
+const inWords = ({ perSecond, cpuEach }: Figures) =>
+  `${perSecond.toFixed(0)} per second and ${cpuEach.toFixed(0)} CPU µs each`;
+
 function render({ takenAt, machine, rows, targets }: Report): string {
   return [
     `${takenAt}, ${machine}`,
     `Node ${process.version}; ${volume.grants} grants, ${volume.clients} clients`,
     '',
-    ...rows.map(({ title, empty, full }) => `${title}: ${full.toFixed(0)} per second full, ${empty.toFixed(0)} empty`),
+    ...rows.map(({ title, empty, full }) => `${title}: full ${inWords(full)}, empty ${inWords(empty)}`),
     '',
     ...renderTargets(targets),
     '',

@@ -1,7 +1,7 @@
 /**
  * Clients, resource services and roles in memory, so that issuing a token asks the database nothing. All resource services
- * are held, and clients up to a cap; beyond it a client is loaded when it is first named, and the one unused for
- * longest goes. Kept fresh by the change log.
+ * are held, and clients up to a cap; beyond it a client is loaded when it is first named, and the one loaded
+ * longest ago goes. Kept fresh by the change log.
  */
 import type { Client, Resource } from '../protocol/client.ts';
 import type { Change } from './change.ts';
@@ -86,7 +86,7 @@ export function createRegistry(database: Database, cap = clientCap, onDemand = d
     client(id) {
       const client = clients.get(id);
       if (client === undefined) return complete ? undefined : loadClient(id);
-      if (!complete) keep(client);
+      // Not moved to the end by each use: in a map of this size that takes longer than the signature.
       return client;
     },
     resource: (identifier) => resources.get(identifier),
