@@ -48,12 +48,14 @@ export async function listAuditEvents(
 ): Promise<AuditEvent[]> {
   const rows = await database.query<AuditRow>(
     after === undefined
-      ? 'SELECT * FROM (SELECT * FROM audit_event ORDER BY id DESC LIMIT $1) AS last ORDER BY id'
-      : 'SELECT * FROM audit_event WHERE id > $2 ORDER BY id LIMIT $1',
+      ? `SELECT ${columns} FROM (SELECT * FROM audit_event ORDER BY id DESC LIMIT $1) AS last ORDER BY id`
+      : `SELECT ${columns} FROM audit_event WHERE id > $2 ORDER BY id LIMIT $1`,
     after === undefined ? [limit] : [limit, after],
   );
   return rows.map(({ id, at, ...rest }) => ({ ...rest, id: Number(id), at: toNumericDate(at) }));
 }
+
+const columns = 'id, at, actor, act, target, address, refused, reason';
 
 interface AuditRow extends Omit<AuditEvent, 'id' | 'at'> {
   readonly id: string;

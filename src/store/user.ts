@@ -26,7 +26,8 @@ export interface SignInState {
 
 /**
  * The user of an address (undefined: of none) with the hash of the password, and what has failed of late. One
- * statement, and the one way by which the hash leaves the table.
+ * statement, and the one way by which the hash leaves the table. It names its columns: a prepared statement does not
+ * outlive a change of what `*` stands for, and a later version may add columns while this one runs.
  */
 export async function findUserToSignIn(
   database: Database,
@@ -34,7 +35,8 @@ export async function findUserToSignIn(
   attemptKeys: readonly string[],
 ): Promise<SignInState> {
   const [row] = await database.query<SignInRow>(
-    `SELECT u.*, ARRAY(SELECT json_build_object('key', key, 'failures', failures, 'failedAt', extract(epoch FROM failed_at)::float8)
+    `SELECT u.id, u.email, u.email_verified, u.password_hash, u.name, u.roles, u.epoch, u.grant_epoch, u.disabled_at,
+            ARRAY(SELECT json_build_object('key', key, 'failures', failures, 'failedAt', extract(epoch FROM failed_at)::float8)
                          FROM sign_in_attempt WHERE key = ANY ($2)) AS attempts
        FROM (SELECT $1::text AS asked) AS asked LEFT JOIN "user" u ON u.email = asked`,
     [email ?? null, [...attemptKeys]],
