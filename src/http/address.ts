@@ -15,7 +15,7 @@ export function createAddressOf(log: Pick<Logger, 'warn'>): AddressOf {
   const told = new Set<string>();
   return (request) => {
     const { ip, headers, socket } = request;
-    if (loopback.check(...family(ip))) return undefined;
+    if (loopback.test(ip)) return undefined;
     const speaksForOthers = headers['x-forwarded-for'] !== undefined || headers.forwarded !== undefined;
     if (speaksForOthers && ip === socket.remoteAddress && neighbours.check(...family(ip))) {
       if (told.size < mostTold && !told.has(ip)) {
@@ -30,9 +30,8 @@ export function createAddressOf(log: Pick<Logger, 'warn'>): AddressOf {
 
 const mostTold = 20;
 
-const loopback = new BlockList();
-loopback.addSubnet('127.0.0.0', 8);
-loopback.addAddress('::1', 'ipv6');
+/** As text: a look into a `BlockList` costs a quarter of a token. */
+const loopback = /^(?:(?:::ffff:)?127\.|::1$)/i;
 
 /** RFC 1918, RFC 6598, RFC 3927, RFC 4193, RFC 4291 §2.5.6. */
 const neighbours = new BlockList();

@@ -9,7 +9,7 @@ export interface Rate {
   take(key: string, now: Seconds): Seconds;
 }
 
-/** Keys that are remembered. Who is forgotten starts anew. */
+/** Keys that are remembered. Who is forgotten, the first that came, starts anew. */
 const most = 50_000;
 
 /** So many comings a second, and all of a second's at once. */
@@ -22,7 +22,6 @@ export function createRate(perSecond: number): Rate {
       const before = Math.max(due.get(key) ?? 0, now);
       const wait = before - now - 1 + 1 / perSecond;
       if (wait > 1e-6) return Math.ceil(wait);
-      due.delete(key);
       due.set(key, before + 1 / perSecond);
       if (due.size > most) due.delete(due.keys().next().value as string);
       return 0;

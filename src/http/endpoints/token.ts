@@ -1,3 +1,4 @@
+import type { FastifyRequest } from 'fastify';
 import type { GrantServices } from '../../grants/grant-type.ts';
 import { grantTypes } from '../../grants/index.ts';
 import { type Client, clientAuthMethods } from '../../protocol/client.ts';
@@ -32,6 +33,11 @@ export interface TokenEndpointServices {
  */
 export function tokenEndpoint(services: TokenEndpointServices): Endpoint {
   const { registry, authenticator, mint, now, exactNow, addressOf, rate, grantServices } = services;
+  /** Whose rate a request counts to. Anybody can say the id of a public client: there it is each address's own. */
+  function payer({ id, authMethod }: Client, message: FastifyRequest): string {
+    return authMethod === 'none' ? `${id} ${addressOf(message)}` : id;
+  }
+
   return {
     path: '/token',
     method: 'POST',
@@ -50,7 +56,7 @@ export function tokenEndpoint(services: TokenEndpointServices): Endpoint {
       if (grantType === undefined) throw new ProtocolError('unsupported_grant_type', 'no such grant type here');
 
       const client = await authenticator.authenticate(requireOneAuthorization(message), form, now());
-      const retryAfter = rate.take(payer(client, addressOf(message)), exactNow());
+      const retryAfter = rate.take(payer(client, message), exactNow());
       if (retryAfter > 0) {
         throw new ProtocolError('temporarily_unavailable', 'too many requests', { retryAfter, tooMany: true });
       }
@@ -68,11 +74,14 @@ export function tokenEndpoint(services: TokenEndpointServices): Endpoint {
       const { behind } = authorization;
       const identity = behind !== undefined && target.scope.includes('openid');
       // Asked for together, so that they are signed in one turn of the event loop.
-      const [issued, idToken, refresh] = await Promise.all([
-        mint.accessToken(authorization, target),
-        identity ? mint.idToken(authorization, behind) : undefined,
-        behind?.refresh && mint.refreshToken(authorization, behind, behind.refresh),
-      ]);
+      const [issued, idToken, refresh] =
+        behind === undefined
+          ? [await mint.accessToken(authorization, target)]
+          : await Promise.all([
+              mint.accessToken(authorization, target),
+              identity ? mint.idToken(authorization, behind) : undefined,
+              behind.refresh && mint.refreshToken(authorization, behind, behind.refresh),
+            ]);
 
       services.onIssued?.(name, target.alg);
       const aud = target.resource?.identifier;
@@ -90,9 +99,4 @@ export function tokenEndpoint(services: TokenEndpointServices): Endpoint {
       });
     },
   };
-}
-
-/** Whose rate a request counts to. Anybody can say the id of a public client: there it is each address's own. */
-function payer({ id, authMethod }: Client, address: string | undefined): string {
-  return authMethod === 'none' ? `${id} ${address}` : id;
 }
