@@ -16,11 +16,10 @@ export interface AdmissionOptions {
   caughtUp(): Promise<void> | undefined;
 }
 
-/** Why a request is not let in; undefined where it is. A promise only where that has to be waited for. */
+/** Why a request of an endpoint is not let in; undefined where it is. A promise only where that has to be waited for. */
 export type Admit = (
-  request: FastifyRequest,
   endpoint: Endpoint,
-) => ProtocolError | undefined | Promise<ProtocolError | undefined>;
+) => (request: FastifyRequest) => ProtocolError | undefined | Promise<ProtocolError | undefined>;
 
 /** Requests for people that one address may send in so many milliseconds: a whole office behind it signs in at nine. */
 const perAddress = { max: 1_200, timeWindow: 60_000 };
@@ -46,26 +45,33 @@ export async function createAdmission(server: FastifyInstance, options: Admissio
     return new ProtocolError('temporarily_unavailable', 'too many requests', { retryAfter, tooMany: true });
   }
 
-  function isTooLate({ serves }: Endpoint): boolean {
-    return serves !== undefined && server.memoryUsage().eventLoopDelay > mostDelay[serves];
-  }
-
-  return (request, endpoint) => {
-    if (endpoint.path.startsWith('/health/')) return undefined;
-    if (isTooLate(endpoint)) {
-      return new ProtocolError('temporarily_unavailable', 'too much is asked of this server just now', {
-        retryAfter: 2,
+  return (endpoint) => {
+    const { serves, method, path } = endpoint;
+    if (path.startsWith('/health/')) return () => undefined;
+    const isDocument = serves === undefined && method === 'GET';
+    let begun = false;
+    /** Documents are good from the first reading on, whatever comes: that is asked once. */
+    const refusal = () => {
+      if (begun && isDocument) return undefined;
+      const why = whyNotReady(readiness(), endpoint);
+      begun ||= why === undefined;
+      return why;
+    };
+    return (request) => {
+      if (serves !== undefined && server.memoryUsage().eventLoopDelay > mostDelay[serves]) return busy();
+      const catchingUp = caughtUp();
+      if (catchingUp === undefined && serves !== 'people') return refusal();
+      const mayCome = serves === 'people' ? tooOften(request) : Promise.resolve(undefined);
+      return mayCome.then(async (tooMany) => {
+        await catchingUp;
+        return tooMany ?? refusal();
       });
-    }
-    const ready = () => whyNotReady(readiness(), endpoint);
-    const catchingUp = caughtUp();
-    if (catchingUp === undefined && endpoint.serves !== 'people') return ready();
-    const mayCome = endpoint.serves === 'people' ? tooOften(request) : Promise.resolve(undefined);
-    return mayCome.then(async (refusal) => {
-      await catchingUp;
-      return refusal ?? ready();
-    });
+    };
   };
+}
+
+function busy(): ProtocolError {
+  return new ProtocolError('temporarily_unavailable', 'too much is asked of this server just now', { retryAfter: 2 });
 }
 
 /** Until the first reading there is nothing to answer with; after it, public documents are always good. */

@@ -132,6 +132,7 @@ export async function createServer(options: ServerOptions): Promise<FastifyInsta
 function route(server: FastifyInstance, url: string, endpoint: Endpoint, options: ServerOptions, admit: Admit): void {
   const { method } = endpoint;
   const secure = options.issuer.startsWith('https:');
+  const admitHere = admit(endpoint);
   const add = (to: FastifyInstance) =>
     to.route({
       url,
@@ -141,7 +142,7 @@ function route(server: FastifyInstance, url: string, endpoint: Endpoint, options
         if (method !== 'GET') reply.header('cache-control', 'no-store');
         // Of a year, for browsers alone (RFC 6797).
         if (secure && endpoint.serves === 'people') reply.header('strict-transport-security', 'max-age=31536000');
-        const refusal = admit(request, endpoint);
+        const refusal = admitHere(request);
         if (refusal instanceof Promise) refusal.then(done, done);
         else done(refusal);
       },
