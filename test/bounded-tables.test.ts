@@ -141,7 +141,10 @@ test('a batch leaves what others hold, and takes no more than it should', async 
   t.equal(await forgetOldRows(database), true, 'there is more');
   const after = await count(database);
   for (const table of tables) {
-    t.equal(Number(before[table]) - Number(after[table]), batchSize, `one batch of ${table}`);
+    const gone = Number(before[table]) - Number(after[table]);
+    // What the issuer is telling clients of at this moment, it holds too.
+    const held = table === 'logout_delivery' ? 20 : 0;
+    t.ok(gone <= batchSize && gone >= batchSize - held, `one batch of ${table}: ${gone}`);
   }
   await forgetAll();
   t.equal((await count(database)).grant, 10);
