@@ -87,6 +87,7 @@ test('pages in Chromium', { skip: withoutBrowser }, async (t) => {
   await t.test('the keyboard goes through sign-in from the top, and Enter sends it', async (t) => {
     const tab = await browser.newPage();
     await tab.goto(show(examples['sign-in'](pages)));
+    await tab.waitForSelector('#email:focus'); // which comes with the first frame, perhaps after the page
     await tab.keyboard.type('ada@example.com');
     await tab.keyboard.press('Tab');
     await tab.keyboard.type('correct horse');
