@@ -49,7 +49,9 @@ export async function startIssuer(t: Test, options: TestIssuerOptions = {}): Pro
   const keysDir = options.beside?.keysDir ?? (await temporaryFolder(t));
   const port = options.listen ? await freePort() : 3000;
   const settings = { ISSUER: `http://localhost:${port}`, HOST: '127.0.0.1', PORT: String(port), KEYS_DIR: keysDir };
-  const result = readConfig({ ...settings, LOG_LEVEL: 'debug', ...options.settings }, { cwd: keysDir });
+  // One client may ask for all that a test can.
+  const defaults = { ...settings, LOG_LEVEL: 'debug', TOKEN_RATE: '1000000' };
+  const result = readConfig({ ...defaults, ...options.settings }, { cwd: keysDir });
   if (!result.ok) throw new Error(result.mistakes.join('\n'));
 
   const statements: string[] = [];
