@@ -11,7 +11,8 @@ const rooms: Record<string, readonly string[]> = {
   keys: ['store', 'crypto', 'protocol'],
   tokens: ['keys', 'store', 'crypto', 'protocol'],
   grants: ['tokens', 'store', 'crypto', 'protocol'],
-  login: ['store', 'crypto', 'protocol'],
+  outbox: ['store', 'protocol'],
+  login: ['outbox', 'store', 'crypto', 'protocol'],
   http: ['grants', 'login', 'tokens', 'keys', 'store', 'crypto', 'protocol'],
 };
 
@@ -157,6 +158,7 @@ test('what opens a room says what it owns', async (t) => {
     keys: 'lifecycle.ts',
     tokens: 'mint.ts',
     grants: 'index.ts',
+    outbox: 'index.ts',
     http: 'server.ts',
   };
   for (const [room, door] of Object.entries(doors)) {

@@ -6,7 +6,8 @@ import { type Client, clientDefaults } from '../src/protocol/client.ts';
 import { changing } from '../src/store/change.ts';
 import { addClient, findClient } from '../src/store/client.ts';
 import { openDatabase } from '../src/store/database.ts';
-import { addLogoutDeliveries, claimDueDeliveries, forgetOldDeliveries } from '../src/store/logout-delivery.ts';
+import { forgetOldDeliveries } from '../src/store/delivery.ts';
+import { addLogoutDeliveries, claimDueDeliveries } from '../src/store/logout-delivery.ts';
 import { createTestClock } from './support/clock.ts';
 import { freshDatabase } from './support/database.ts';
 import { freePort } from './support/issuer.ts';
@@ -264,9 +265,9 @@ test('clients without an address are not written down, and a week later nothing 
     (await rows()).map(({ clientId }) => clientId),
     ['client_web'],
   );
-  await forgetOldDeliveries(database);
+  await forgetOldDeliveries(database, 'logout_delivery');
   t.equal((await rows()).length, 1);
   await database.query(`UPDATE logout_delivery SET created_at = now() - interval '8 days'`);
-  await forgetOldDeliveries(database);
+  await forgetOldDeliveries(database, 'logout_delivery');
   t.equal((await rows()).length, 0);
 });

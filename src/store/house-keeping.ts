@@ -2,10 +2,10 @@
 import { forgetOldAuditEvents } from './audit-event.ts';
 import { forgetOldChanges } from './change-watcher.ts';
 import type { Database } from './database.ts';
+import { forgetOldDeliveries } from './delivery.ts';
 import { batchSize } from './forget.ts';
 import { forgetOldGrants } from './grant.ts';
 import { forgetOldInteractions } from './interaction.ts';
-import { forgetOldDeliveries } from './logout-delivery.ts';
 import { forgetOldRevocations } from './revocation.ts';
 import { forgetOldSessions } from './session.ts';
 import { forgetOldFailures } from './sign-in-attempt.ts';
@@ -16,7 +16,7 @@ const tables = [
   forgetOldSessions,
   forgetOldGrants,
   forgetOldRevocations,
-  forgetOldDeliveries,
+  (database: Database) => forgetOldDeliveries(database, 'logout_delivery'),
   forgetOldFailures,
   forgetOldAuditEvents,
 ];

@@ -1,7 +1,7 @@
 import type { NumericDate, Seconds } from '../protocol/time.ts';
 import type { Transaction } from './change.ts';
 import type { Database } from './database.ts';
-import { forgetBefore } from './forget.ts';
+import { claimDue, type DeliveryRow } from './delivery.ts';
 import { toDate } from './instant.ts';
 
 /** An end of one session, or of all that a person is signed in to, that clients have to be told of. */
@@ -14,13 +14,10 @@ export interface NewLogout {
 }
 
 /** One client that has to be told of one sign-out. */
-export interface LogoutDelivery {
-  readonly id: string;
+export interface LogoutDelivery extends DeliveryRow {
   readonly clientId: string;
   readonly userId: string;
   readonly sessionId: string | null;
-  /** The one under way counted. */
-  readonly attempts: number;
 }
 
 /** Who ends something tells the clients at once; any other instance may from then on, in case that one is gone. */
@@ -62,15 +59,13 @@ export async function clientsOfUser(
   return rows.map((row) => row.client_id);
 }
 
-interface DeliveryRow {
-  id: string;
+interface Row extends DeliveryRow {
   client_id: string;
   user_id: string;
   session_id: string | null;
-  attempts: number;
 }
 
-const claimed = 'RETURNING id, client_id, user_id, session_id, attempts';
+const columns = 'id, client_id, user_id, session_id, attempts';
 
 /** Takes the deliveries of a new sign-out, for one caller. Until then nobody else attempts them. */
 export async function claimNewDeliveries(
@@ -78,8 +73,8 @@ export async function claimNewDeliveries(
   logoutId: string,
   until: NumericDate,
 ): Promise<LogoutDelivery[]> {
-  const rows = await database.query<DeliveryRow>(
-    `UPDATE logout_delivery SET attempts = 1, next_attempt_at = $2 WHERE logout_id = $1 AND attempts = 0 ${claimed}`,
+  const rows = await database.query<Row & Record<string, unknown>>(
+    `UPDATE logout_delivery SET attempts = 1, next_attempt_at = $2 WHERE logout_id = $1 AND attempts = 0 RETURNING ${columns}`,
     [logoutId, toDate(until)],
   );
   return rows.map(fromRow);
@@ -92,47 +87,9 @@ export async function claimDueDeliveries(
   until: NumericDate,
   limit: number,
 ): Promise<LogoutDelivery[]> {
-  const rows = await database.query<DeliveryRow>(
-    `UPDATE logout_delivery SET attempts = attempts + 1, next_attempt_at = $2
-      WHERE id = ANY (ARRAY(SELECT id FROM logout_delivery WHERE next_attempt_at <= $1
-                             ORDER BY next_attempt_at LIMIT $3 FOR UPDATE SKIP LOCKED)) ${claimed}`,
-    [toDate(now), toDate(until), limit],
-  );
-  return rows.map(fromRow);
+  return (await claimDue<Row>(database, 'logout_delivery', columns, now, until, limit)).map(fromRow);
 }
 
-function fromRow(row: DeliveryRow): LogoutDelivery {
-  return {
-    id: row.id,
-    clientId: row.client_id,
-    userId: row.user_id,
-    sessionId: row.session_id,
-    attempts: row.attempts,
-  };
-}
-
-/** Notes that the client has been told. */
-export async function noteDelivered(database: Database, id: string, now: NumericDate): Promise<void> {
-  await database.query(
-    'UPDATE logout_delivery SET delivered_at = $2, next_attempt_at = NULL, failure = NULL WHERE id = $1',
-    [id, toDate(now)],
-  );
-}
-
-/** Notes why an attempt failed and when the next is due; null: it is given up. */
-export async function noteFailed(
-  database: Database,
-  id: string,
-  failure: string,
-  nextAttemptAt: NumericDate | null,
-): Promise<void> {
-  await database.query(
-    'UPDATE logout_delivery SET failure = $2, next_attempt_at = $3 WHERE id = $1 AND delivered_at IS NULL',
-    [id, failure, nextAttemptAt === null ? null : toDate(nextAttemptAt)],
-  );
-}
-
-/** Forgets what is a week old, a few at a time: it was delivered or given up long before. */
-export function forgetOldDeliveries(database: Database): Promise<number> {
-  return forgetBefore(database, 'logout_delivery', 'created_at', "now() - interval '7 days'");
+function fromRow({ id, client_id, user_id, session_id, attempts }: Row): LogoutDelivery {
+  return { id, clientId: client_id, userId: user_id, sessionId: session_id, attempts };
 }
