@@ -127,3 +127,34 @@ test('a changed client is read anew, a vanished one is gone', async (t) => {
   await registry.refresh([{ id: 2n, kind: 'signing_key', name: 'kid' }]);
   t.equal(registry.version, after, 'what is none of its business changes nothing');
 });
+
+test('web origins are known of all clients, and a change asks for those of the changed client alone', async (t) => {
+  const { database, statements } = await databaseWithClients(t, 1);
+  const shop = 'https://shop.example';
+  const forum = 'https://forum.example';
+  await addClient(database, { ...clientNamed('x'), origins: [shop, shop], firstParty: true });
+  await addClient(database, { ...clientNamed('y'), origins: [shop, forum] });
+  const registry = createRegistry(database, 1); // neither of these two is held
+  await registry.load();
+  t.same([shop, forum, 'null'].map(registry.hasOrigin), [true, true, false]);
+  t.same([shop, forum].map(registry.firstPartyOf), [['x'], []]);
+
+  const change = async (id: string, values: Partial<Client>) => {
+    await updateClient(database, id, async () => values);
+    statements.length = 0;
+    await registry.refresh([changed(id)]);
+    const [text, ...more] = statements;
+    t.same(more, []);
+    t.match(text, /WHERE id = ANY/);
+  };
+  await change('y', { origins: [forum], firstParty: true });
+  t.same([shop, forum].map(registry.firstPartyOf), [['x'], ['y']]);
+  await change('x', { origins: [forum], firstParty: true });
+  t.same(registry.hasOrigin(shop), false);
+  t.same(registry.firstPartyOf(forum), ['y', 'x']);
+  await change('y', { origins: [] });
+  t.same(registry.firstPartyOf(forum), ['x']);
+  await database.prisma.client.delete({ where: { id: 'x' } });
+  await registry.refresh([changed('x')]);
+  t.same(registry.hasOrigin(forum), false);
+});

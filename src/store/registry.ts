@@ -8,6 +8,7 @@ import type { Change } from './change.ts';
 import { findClient, listClients } from './client.ts';
 import type { Database } from './database.ts';
 import { listResources } from './resource.ts';
+import { createWebOrigins } from './web-origins.ts';
 
 /** How many clients are held in memory: about 40 MB. */
 export const clientCap = 50_000;
@@ -36,8 +37,7 @@ export function createRegistry(database: Database, cap = clientCap, onDemand = d
   let clients = new Map<string, Client>();
   let resources = new Map<string, Resource>();
   let permissions = new Map<string, readonly string[]>();
-  /** By origin, the first-party clients that have registered it; none where only others have. */
-  let origins = new Map<string, string[]>();
+  const origins = createWebOrigins(database);
   let complete = true;
   let version = 0;
   /** Loads under way. A change to a client takes its load out, so that what it brings is not kept. */
@@ -73,15 +73,6 @@ export function createRegistry(database: Database, cap = clientCap, onDemand = d
     permissions = new Map(roles.map((role) => [role.name, role.permissions]));
   }
 
-  /** Of all clients, whether they are held or not: a page of a registered origin comes without a client's id. */
-  async function loadOrigins(): Promise<void> {
-    const rows = await database.query<{ origin: string; first_party: string[] }>(
-      `SELECT origin, coalesce(array_agg(id ORDER BY id) FILTER (WHERE first_party), '{}') AS first_party
-         FROM client, unnest(origins) AS origin GROUP BY origin`,
-    );
-    origins = new Map(rows.map(({ origin, first_party }) => [origin, first_party]));
-  }
-
   return {
     client(id) {
       const client = clients.get(id);
@@ -91,13 +82,13 @@ export function createRegistry(database: Database, cap = clientCap, onDemand = d
     },
     resource: (identifier) => resources.get(identifier),
     resources: () => resources.values(),
-    hasOrigin: (origin) => origins.has(origin),
-    firstPartyOf: (origin) => origins.get(origin) ?? [],
+    hasOrigin: origins.has,
+    firstPartyOf: origins.firstPartyOf,
     permissionsOf: (roles) => [...new Set(roles.flatMap((role) => permissions.get(role) ?? []))],
 
     async load() {
       await loadRoles();
-      await loadOrigins();
+      await origins.load();
       const loadedResources = await listResources(database);
       const loaded: Client[] = [];
       for (let page: Client[] | undefined; page === undefined || (page.length > 0 && loaded.length <= cap); ) {
@@ -120,7 +111,7 @@ export function createRegistry(database: Database, cap = clientCap, onDemand = d
         if (client === undefined) clients.delete(id);
         else keep(client);
       }
-      if (changedClients.size > 0) await loadOrigins();
+      if (changedClients.size > 0) await origins.refresh([...changedClients]);
       const resourcesChanged = changes.some(({ kind }) => kind === 'resource');
       if (resourcesChanged) {
         resources = new Map((await listResources(database)).map((resource) => [resource.identifier, resource]));
