@@ -13,7 +13,8 @@ const rooms: Record<string, readonly string[]> = {
   grants: ['tokens', 'store', 'crypto', 'protocol'],
   outbox: ['store', 'protocol'],
   login: ['outbox', 'store', 'crypto', 'protocol'],
-  http: ['grants', 'login', 'tokens', 'keys', 'store', 'crypto', 'protocol'],
+  admin: ['grants', 'tokens', 'keys', 'store', 'crypto', 'protocol'],
+  http: ['admin', 'grants', 'login', 'tokens', 'keys', 'store', 'crypto', 'protocol'],
 };
 
 /** Packages that one room alone may use. */
@@ -159,6 +160,7 @@ test('what opens a room says what it owns', async (t) => {
     tokens: 'mint.ts',
     grants: 'index.ts',
     outbox: 'index.ts',
+    admin: 'context.ts',
     http: 'server.ts',
   };
   for (const [room, door] of Object.entries(doors)) {

@@ -1,8 +1,7 @@
 /** The flags that say what a client is, and what they make of it. */
 import type { Command } from 'commander';
-import type { Client, ClientAuthMethod, Resource } from '../../src/protocol/client.ts';
-import { isIdentityScope } from '../../src/protocol/scope.ts';
-import type { ClientChange } from '../../src/store/client.ts';
+import type { ClientValues } from '../../src/admin/clients.ts';
+import type { ClientAuthMethod } from '../../src/protocol/client.ts';
 import {
   audienceArgument,
   authArgument,
@@ -84,12 +83,12 @@ export function withClientOptions(command: Command): Command {
 }
 
 /** What the flags that were given say of a client. */
-export function toClientChange(options: ClientOptions): ClientChange {
+export function toClientValues(options: ClientOptions): ClientValues {
   const auth = options.public ? 'none' : options.auth;
   if (options.public && options.auth !== undefined && options.auth !== 'none') {
     throw mistake('--public goes with no --auth but none');
   }
-  const change: { [Field in keyof ClientChange]: ClientChange[Field] | undefined } = {
+  const change: { [Field in keyof ClientValues]: ClientValues[Field] | undefined } = {
     name: options.name,
     grantTypes: options.grant,
     redirectUris: options.redirectUri,
@@ -108,56 +107,4 @@ export function toClientChange(options: ClientOptions): ClientChange {
     refreshRotates: options.refresh && options.refresh === 'rotate',
   };
   return Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined));
-}
-
-/** A client that could never get a token, or not safely, is a slip of the hand, so it is refused. */
-export function requireConsistent(client: Client, known: ReadonlyMap<string, Resource>, issuer: string): void {
-  const has = (grantType: string) => client.grantTypes.includes(grantType);
-  const isPublic = client.authMethod === 'none';
-  for (const audience of [...client.resources, ...client.serves]) {
-    if (!known.has(audience))
-      throw mistake(`there is no resource service ${audience}: keyturn resource add ${audience}`);
-  }
-  const rules: [broken: boolean, says: string][] = [
-    [
-      has('client_credentials') && client.resources.length === 0,
-      'a client with client_credentials needs an audience: give --audience',
-    ],
-    [
-      has('client_credentials') && isPublic,
-      'a public client has no credentials of its own: not with client_credentials',
-    ],
-    [
-      has('authorization_code') && client.redirectUris.length === 0,
-      'a client with authorization_code needs a --redirect-uri',
-    ],
-    [
-      has('refresh_token') && !has('authorization_code') && !client.firstParty,
-      'refresh_token needs authorization_code or --first-party beside it',
-    ],
-    [
-      client.scopes.includes('offline_access') && !has('refresh_token'),
-      'the scope offline_access needs the grant refresh_token',
-    ],
-    [isPublic && !client.pkceRequired, 'a public client cannot do without PKCE'],
-    [isPublic && !client.refreshRotates, 'the refresh token of a public client always rotates'],
-    [isPublic && client.serves.length > 0, 'a public client cannot introspect: it cannot say who it is'],
-    [client.firstParty && !has('refresh_token'), 'a first-party client needs the grant refresh_token'],
-    [client.firstParty && client.origins.length === 0, 'a first-party client needs an --origin'],
-    [client.cookieDomain !== null && !client.firstParty, '--cookie-domain is for a --first-party client'],
-    [
-      client.cookieDomain !== null && !isWithin(new URL(issuer).hostname, client.cookieDomain),
-      `the issuer's host is not within the cookie domain ${client.cookieDomain}`,
-    ],
-  ];
-  for (const [broken, says] of rules) if (broken) throw mistake(says);
-  for (const scope of client.scopes) {
-    const identity = isIdentityScope(scope) && (has('authorization_code') || client.firstParty);
-    const ofAudience = client.resources.some((audience) => Object.hasOwn(known.get(audience)?.scopes ?? {}, scope));
-    if (!identity && !ofAudience) throw mistake(`no audience of the client knows the scope ${scope}`);
-  }
-}
-
-function isWithin(host: string, domain: string): boolean {
-  return host === domain || host.endsWith(`.${domain}`);
 }

@@ -1,37 +1,32 @@
 import type { Command } from 'commander';
-import { digestSecret, newId, newSecret } from '../../src/crypto/handle.ts';
-import { type Client, clientDefaults, disableClient, endClientGrants } from '../../src/protocol/client.ts';
-import { addClient, type ClientChange, listClients } from '../../src/store/client.ts';
-import type { Database } from '../../src/store/database.ts';
-import { listResources } from '../../src/store/resource.ts';
+import {
+  addClient,
+  type ClientDocument,
+  type ClientWithSecret,
+  disable,
+  enable,
+  listClients,
+  rotateSecret,
+  updateClient,
+} from '../../src/admin/clients.ts';
+import { longestOverlap } from '../../src/admin/values.ts';
 import { nameArgument, once, secondsArgument } from './arguments.ts';
-import { type ClientOptions, requireConsistent, toClientChange, withClientOptions } from './client-options.ts';
-import { type Context, withDatabase } from './context.ts';
+import { type ClientOptions, toClientValues, withClientOptions } from './client-options.ts';
+import { everything, withDatabase } from './context.ts';
 import { mistake } from './failure.ts';
 import { facts, instant, print, table } from './output.ts';
 
-/** How many clients a list reads at a time. */
-const pageSize = 500;
-
-const longestOverlap = 30 * 86_400;
-
 export function addClientCommands(program: Command): void {
   const client = program.command('client').description('OAuth clients: the applications that ask for tokens');
+  const commandOn = (name: string, description: string) =>
+    client.command(name).description(description).argument('<client-id>');
 
   withClientOptions(client.command('add').description('add a client; its secret is shown once'))
     .argument('<name>', 'its name, for people', nameArgument)
     .action(async (name: string, options: ClientOptions) => {
-      if (options.grant === undefined) throw mistake('a client needs a grant type: give --grant');
-      const secret = newSecret('ktcs');
-      const described = { ...clientDefaults, id: newId('client'), name, ...toClientChange(options) };
-      const secretDigests = described.authMethod === 'none' ? [] : [digestSecret(secret)];
-      const added: Client = { ...described, secretDigests };
-      await withDatabase(async (context) => {
-        await requireConsistentWith(context, added);
-        await addClient(context.database, added);
-      });
-      if (added.authMethod === 'none') show(options, added);
-      else showWithSecret(options, added, secret);
+      const values = { ...toClientValues(options), name };
+      const { client } = await withDatabase((context) => addClient(context, values));
+      showWithSecret(options, client);
     });
 
   client
@@ -39,65 +34,45 @@ export function addClientCommands(program: Command): void {
     .description('list the clients')
     .option('--json', 'print JSON')
     .action(async (options: ClientOptions) => {
-      const clients = await withDatabase(({ database }) => readAll(database));
-      print(options.json, clients.map(toDocument), () =>
+      const clients = await withDatabase((context) => everything((asked) => listClients(context, asked)));
+      print(options.json, clients, () =>
         clients.length === 0
           ? 'no clients yet: keyturn client add <name> --grant <type>'
           : table(
               ['CLIENT_ID', 'NAME', 'GRANTS', 'AUDIENCES', 'SCOPES', 'STATE'],
               clients.map((one) => [
-                one.id,
-                one.name,
-                one.grantTypes.join(' '),
-                one.resources.join(' '),
-                one.scopes.join(' '),
-                one.disabledAt === null ? 'enabled' : `disabled since ${instant(one.disabledAt)}`,
+                one.client_id,
+                one.client_name,
+                one.grant_types.join(' '),
+                one.audiences.join(' '),
+                one.scope,
+                state(one),
               ]),
             ),
       );
     });
 
-  withClientOptions(client.command('update').description('change a client; lists that are given replace the old ones'))
-    .argument('<client-id>')
+  withClientOptions(commandOn('update', 'change a client; lists that are given replace the old ones'))
     .option('--name <name>', 'its name, for people', once(nameArgument))
     .action(async (id: string, options: ClientOptions) => {
-      const change = toClientChange(options);
-      if (Object.keys(change).length === 0) throw mistake('nothing to change: see keyturn client update --help');
-      show(
-        options,
-        await update(id, async (before, context) => {
-          const after = { ...before, ...change };
-          if (after.authMethod !== 'none' && after.secretDigests.length === 0) {
-            throw mistake('the client has no secret: add a new one instead of changing how it authenticates');
-          }
-          await requireConsistentWith(context, after);
-          return after;
-        }),
-      );
+      const values = toClientValues(options);
+      if (Object.keys(values).length === 0) throw mistake('nothing to change: see keyturn client update --help');
+      show(options, await withDatabase((context) => updateClient(context, id, values)));
     });
 
-  client
-    .command('disable')
-    .description('refuse the client from now on; its grants end, and its access tokens are void')
-    .argument('<client-id>')
+  commandOn('disable', 'refuse the client from now on; its grants end, and its access tokens are void')
     .option('--json', 'print JSON')
     .action(async (id: string, options: ClientOptions) => {
-      show(options, await update(id, async (before, { now }) => disableClient(before, now)));
+      show(options, await withDatabase((context) => disable(context, id)));
     });
 
-  client
-    .command('enable')
-    .description('accept a disabled client again; people have to sign in to it anew')
-    .argument('<client-id>')
+  commandOn('enable', 'accept a disabled client again; people have to sign in to it anew')
     .option('--json', 'print JSON')
     .action(async (id: string, options: ClientOptions) => {
-      show(options, await update(id, async () => ({ disabledAt: null })));
+      show(options, await withDatabase((context) => enable(context, id)));
     });
 
-  client
-    .command('rotate-secret')
-    .description('give the client a new secret, shown once')
-    .argument('<client-id>')
+  commandOn('rotate-secret', 'give the client a new secret, shown once')
     .option(
       '--overlap <seconds>',
       'how long the old secret stays good (0 if not given)',
@@ -106,61 +81,29 @@ export function addClientCommands(program: Command): void {
     .option('--revoke', 'end all its grants and void its access tokens too: somebody else had the secret')
     .option('--json', 'print JSON')
     .action(async (id: string, options: ClientOptions) => {
-      const secret = newSecret('ktcs');
-      const overlap = options.overlap ?? 0;
-      if (options.revoke && overlap > 0)
-        throw mistake('--revoke goes with no --overlap: the old secret is not to be trusted');
-      const updated = await update(id, async (before, { now }) => {
-        if (before.authMethod === 'none') throw mistake('a public client has no secret');
-        return {
-          secretDigests: [digestSecret(secret), ...before.secretDigests.slice(0, overlap > 0 ? 1 : 0)],
-          previousSecretExpiresAt: overlap > 0 ? now + overlap : null,
-          ...(options.revoke && endClientGrants(before)),
-        };
-      });
-      const until = updated.previousSecretExpiresAt;
-      showWithSecret(options, updated, secret, [
+      const updated = await withDatabase((context) => rotateSecret(context, id, options));
+      const until = updated.previous_secret_expires_at;
+      showWithSecret(options, updated, [
         until === null ? 'The secret before it is void.' : `The secret before it stays good until ${instant(until)}.`,
         ...(options.revoke ? ['All grants have ended, and access tokens from before are void.'] : []),
       ]);
     });
 }
 
-/** The one way by which a command changes a client. */
-async function update(
-  id: string,
-  decide: (before: Client, context: Context) => Promise<ClientChange>,
-): Promise<Client> {
-  return withDatabase(async (context) => {
-    const updated = await context.revoker.changeClient(id, (before) => decide(before, context), 'by command');
-    if (updated === undefined) throw mistake(`there is no client ${JSON.stringify(id)}: see keyturn client list`);
-    return updated;
-  });
+function show(options: ClientOptions, client: ClientDocument): void {
+  print(options.json, client, () => facts(toWords(client)));
 }
 
-async function requireConsistentWith({ database, config }: Context, client: Client): Promise<void> {
-  const resources = await listResources(database);
-  requireConsistent(client, new Map(resources.map((resource) => [resource.identifier, resource])), config.issuer);
-}
-
-async function readAll(database: Database): Promise<Client[]> {
-  const all: Client[] = [];
-  for (;;) {
-    const page = await listClients(database, all.at(-1)?.id ?? '', pageSize);
-    all.push(...page);
-    if (page.length < pageSize) return all;
+/** A public client has none to show. */
+function showWithSecret(options: ClientOptions, shown: ClientWithSecret, remarks: string[] = []): void {
+  const { client_id, client_secret, ...rest } = shown;
+  if (client_secret === null) {
+    show(options, { client_id, ...rest });
+    return;
   }
-}
-
-function show(options: ClientOptions, client: Client): void {
-  print(options.json, toDocument(client), () => facts(toWords(client)));
-}
-
-function showWithSecret(options: ClientOptions, client: Client, secret: string, remarks: string[] = []): void {
-  const { client_id, ...rest } = toDocument(client);
-  print(options.json, { client_id, client_secret: secret, ...rest }, () =>
+  print(options.json, { client_id, client_secret, ...rest }, () =>
     [
-      facts({ client_id, client_secret: secret }),
+      facts({ client_id, client_secret }),
       '',
       'Keep the secret now: it is not stored and cannot be shown again.',
       ...remarks,
@@ -168,46 +111,26 @@ function showWithSecret(options: ClientOptions, client: Client, secret: string, 
   );
 }
 
-function toWords(client: Client): Record<string, string> {
+function toWords(client: ClientDocument): Record<string, string> {
   const lists: Record<string, readonly string[]> = {
-    grants: client.grantTypes,
-    audiences: client.resources,
-    scopes: client.scopes,
-    'returns to': client.redirectUris,
+    grants: client.grant_types,
+    audiences: client.audiences,
+    scopes: client.scope.split(' ').filter(Boolean),
+    'returns to': client.redirect_uris,
     origins: client.origins,
     serves: client.serves,
   };
   const given = Object.entries(lists).filter(([, list]) => list.length > 0);
+  const { token_endpoint_auth_method: method } = client;
   return {
-    client_id: client.id,
-    name: client.name,
+    client_id: client.client_id,
+    name: client.client_name,
     ...Object.fromEntries(given.map(([name, list]) => [name, list.join(' ')])),
-    authenticates: client.authMethod === 'none' ? 'not: it is public' : client.authMethod,
-    state: client.disabledAt === null ? 'enabled' : `disabled since ${instant(client.disabledAt)}`,
+    authenticates: method === 'none' ? 'not: it is public' : method,
+    state: state(client),
   };
 }
 
-/** In the words of client metadata (RFC 7591 §2, OpenID Connect) where it has them. */
-function toDocument(client: Client): { client_id: string } & Record<string, unknown> {
-  return {
-    client_id: client.id,
-    client_name: client.name,
-    grant_types: client.grantTypes,
-    audiences: client.resources,
-    scope: client.scopes.join(' '),
-    redirect_uris: client.redirectUris,
-    post_logout_redirect_uris: client.postLogoutRedirectUris,
-    backchannel_logout_uri: client.backchannelLogoutUri,
-    origins: client.origins,
-    serves: client.serves,
-    token_endpoint_auth_method: client.authMethod,
-    id_token_signed_response_alg: client.idTokenAlg,
-    pkce_required: client.pkceRequired,
-    refresh_rotates: client.refreshRotates,
-    skip_consent: client.skipConsent,
-    first_party: client.firstParty,
-    cookie_domain: client.cookieDomain,
-    previous_secret_expires_at: client.previousSecretExpiresAt,
-    disabled_at: client.disabledAt,
-  };
+function state({ disabled_at }: ClientDocument): string {
+  return disabled_at === null ? 'enabled' : `disabled since ${instant(disabled_at)}`;
 }

@@ -1,6 +1,7 @@
 /** The database that the running server uses, found as it finds it. */
 import { userInfo } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { AdminError } from '../../src/admin/context.ts';
 import type { Config } from '../../src/config.ts';
 import { scheduleOf } from '../../src/keys/lifecycle.ts';
 import { requirePostgres } from '../../src/store/connect.ts';
@@ -13,6 +14,14 @@ import { createRevoker } from '../../src/tokens/revocation.ts';
 import type { Context } from './context.ts';
 import { Failure } from './failure.ts';
 
+/** One at a time is all that a command needs; few need any. */
+const passwords: Context['passwords'] = {
+  async hash(password) {
+    const { createPasswords, hashingLimits } = await import('../../src/crypto/password.ts');
+    return createPasswords(hashingLimits(1)).hash(password);
+  },
+};
+
 const migrations = fileURLToPath(new URL('../../../prisma/migrations', import.meta.url));
 
 /** Connects, makes sure that the schema is ours, runs the work, and closes. Throws a `Failure` that names what is wrong. */
@@ -22,12 +31,17 @@ export async function withConnection<T>(config: Config, work: (context: Context)
     return await work(await contextOf(config, database));
   } catch (error) {
     if (error instanceof Failure) throw error;
+    if (error instanceof AdminError) throw toFailure(error);
     const { kind, message } = explainDatabaseError(error, database.address);
     if (kind === 'other') throw error;
     throw new Failure(1, message);
   } finally {
     await database.close();
   }
+}
+
+function toFailure({ refusal, message, hint }: AdminError): Failure {
+  return new Failure(refusal === 'not yet' ? 1 : 2, hint === undefined ? message : `${message}: ${hint}`);
 }
 
 async function open(config: Config): Promise<Database> {
@@ -57,5 +71,6 @@ async function contextOf(config: Config, database: Database): Promise<Context> {
   const measuredAt = performance.now();
   const databaseNow = () => Math.floor((row?.now ?? 0) + (performance.now() - measuredAt) / 1000);
   const revoker = createRevoker({ database, now: databaseNow, longestLife: () => schedule.keepPublished });
-  return { config, database, now: databaseNow(), schedule, revoker };
+  const { issuer } = config;
+  return { config, issuer, database, now: databaseNow(), schedule, revoker, passwords, appoints: true };
 }

@@ -1,20 +1,11 @@
 /** What a command works with: the same environment and the same database as the server. */
 import { readFileSync } from 'node:fs';
+import type { AdminContext, Page, PageAsked } from '../../src/admin/context.ts';
 import { type Config, readConfig } from '../../src/config.ts';
-import type { Schedule } from '../../src/keys/lifecycle.ts';
-import type { NumericDate } from '../../src/protocol/time.ts';
-import type { Database } from '../../src/store/database.ts';
-import type { Revoker } from '../../src/tokens/revocation.ts';
 import { mistake } from './failure.ts';
 
-export interface Context {
+export interface Context extends AdminContext {
   readonly config: Config;
-  readonly database: Database;
-  /** By the database's clock. */
-  readonly now: NumericDate;
-  readonly schedule: Schedule;
-  /** Writes what ends sign-ins, tokens and grants. */
-  readonly revoker: Revoker;
 }
 
 /** Runs a command on the database, and closes it whatever happens. Throws a `Failure` that names what is wrong. */
@@ -23,6 +14,20 @@ export async function withDatabase<T>(work: (context: Context) => Promise<T>): P
   // Loading the database client takes longer than all the rest, so only what gets here waits for it.
   const { withConnection } = await import('./connection.ts');
   return withConnection(config, work);
+}
+
+/** How many rows a list reads at a time. */
+const pageSize = 500;
+
+/** All items of a list that comes in pages. */
+export async function everything<T>(read: (asked: PageAsked) => Promise<Page<T>>): Promise<T[]> {
+  const all: T[] = [];
+  for (let after: string | null | undefined; after !== null; ) {
+    const { items, next } = await read({ after, limit: pageSize });
+    all.push(...items);
+    after = next;
+  }
+  return all;
 }
 
 function configure(): Config {

@@ -1,13 +1,16 @@
 import type { Command } from 'commander';
-import { algorithm, defaultAlg } from '../../src/crypto/algorithms.ts';
-import { signerOf, standbyOf } from '../../src/keys/lifecycle.ts';
-import type { Resource } from '../../src/protocol/client.ts';
-import { addResource, listResources, updateResource } from '../../src/store/resource.ts';
-import { listSigningKeys } from '../../src/store/signing-key.ts';
+import {
+  addResource,
+  listResources,
+  type ResourceDocument,
+  type ResourceValues,
+  updateResource,
+} from '../../src/admin/resources.ts';
+import { longestAccessTtl } from '../../src/admin/values.ts';
 import { algArgument, audienceArgument, describedScopeArgument, each, once, secondsArgument } from './arguments.ts';
-import { type Context, withDatabase } from './context.ts';
-import { Failure, mistake } from './failure.ts';
-import { durationInWords, facts, print, table, when } from './output.ts';
+import { everything, withDatabase } from './context.ts';
+import { mistake } from './failure.ts';
+import { durationInWords, facts, print, table } from './output.ts';
 
 interface ResourceOptions {
   scope?: [string, string][];
@@ -16,29 +19,15 @@ interface ResourceOptions {
   json?: true;
 }
 
-/** The longest life that a resource service may ask for: keys and revocations are kept for as long. */
-const longestAccessTtl = 86_400;
-
 export function addResourceCommands(program: Command): void {
   const resource = program.command('resource').description('resource services: the audiences of access tokens');
 
   withOptions(resource.command('add').description('add a resource service'))
     .argument('<audience-uri>', 'its identifier, the aud of its tokens', audienceArgument)
-    .action(async (identifier: string, options: ResourceOptions) => {
-      const added: Resource = {
-        identifier,
-        scopes: Object.fromEntries(options.scope ?? []),
-        alg: options.alg ?? defaultAlg,
-        accessTtl: options.accessTtl ?? null,
-      };
-      await withDatabase(async (context) => {
-        const { database } = context;
-        await requireSigner(context, added.alg);
-        if (!(await addResource(database, added))) {
-          throw mistake(`${identifier} is there already: change it with keyturn resource update`);
-        }
-      });
-      show(options, added);
+    .action(async (audience: string, options: ResourceOptions) => {
+      const { resource, added } = await withDatabase((context) => addResource(context, audience, valuesOf(options)));
+      if (!added) throw mistake(`${audience} is there already: change it with keyturn resource update`);
+      show(options, resource);
     });
 
   resource
@@ -46,46 +35,32 @@ export function addResourceCommands(program: Command): void {
     .description('list the resource services')
     .option('--json', 'print JSON')
     .action(async (options: ResourceOptions) => {
-      const resources = await withDatabase(({ database }) => listResources(database));
-      print(options.json, resources.map(toDocument), () =>
+      const resources = await withDatabase((context) => everything((asked) => listResources(context, asked)));
+      print(options.json, resources, () =>
         resources.length === 0
           ? 'no resource services yet: keyturn resource add <audience-uri> --scope <scope>'
           : table(
               ['AUDIENCE', 'ALG', 'ACCESS TOKENS LIVE', 'SCOPES'],
-              resources.map((one) => [one.identifier, one.alg, ttl(one), Object.keys(one.scopes).join(' ')]),
+              resources.map((one) => [one.audience, one.alg, ttl(one), Object.keys(one.scopes).join(' ')]),
             ),
       );
     });
 
   withOptions(resource.command('update').description('change a resource service; --scope replaces all its scopes'))
     .argument('<audience-uri>', 'its identifier', audienceArgument)
-    .action(async (identifier: string, { scope, alg, accessTtl, json }: ResourceOptions) => {
-      const values = {
-        ...(scope !== undefined && { scopes: Object.fromEntries(scope) }),
-        ...(alg !== undefined && { alg }),
-        ...(accessTtl !== undefined && { accessTtl }),
-      };
+    .action(async (audience: string, options: ResourceOptions) => {
+      const values = valuesOf(options);
       if (Object.keys(values).length === 0) throw mistake('nothing to change: give --scope, --alg or --access-ttl');
-      const updated = await withDatabase(async (context) => {
-        if (alg !== undefined) await requireSigner(context, alg);
-        return updateResource(context.database, identifier, values);
-      });
-      if (updated === undefined) throw mistake(`there is no resource service ${identifier}`);
-      show({ ...(json && { json }) }, updated);
+      show(options, await withDatabase((context) => updateResource(context, audience, values)));
     });
 }
 
-/** No token is to be refused since caches do not know the first key of an algorithm, or because there is none. */
-async function requireSigner({ database, now }: Context, alg: string): Promise<void> {
-  if (algorithm(alg).always) return;
-  const ofAlg = (await listSigningKeys(database)).filter((key) => key.alg === alg);
-  if (signerOf(ofAlg, now) !== undefined) return;
-  const first = standbyOf(ofAlg, now);
-  if (first === undefined) throw mistake(`${alg} has no keys yet: keyturn keys add-algorithm ${alg}`);
-  throw new Failure(
-    1,
-    `no ${alg} key signs yet: the first one does from ${when(first.signsFrom, now)}; try again then`,
-  );
+function valuesOf({ scope, alg, accessTtl }: ResourceOptions): ResourceValues {
+  return {
+    ...(scope !== undefined && { scopes: Object.fromEntries(scope) }),
+    ...(alg !== undefined && { alg }),
+    ...(accessTtl !== undefined && { access_ttl: accessTtl }),
+  };
 }
 
 function withOptions(command: Command): Command {
@@ -104,10 +79,10 @@ function withOptions(command: Command): Command {
     .option('--json', 'print JSON');
 }
 
-function show(options: ResourceOptions, resource: Resource): void {
-  print(options.json, toDocument(resource), () =>
+function show(options: ResourceOptions, resource: ResourceDocument): void {
+  print(options.json, resource, () =>
     facts({
-      audience: resource.identifier,
+      audience: resource.audience,
       scopes: Object.keys(resource.scopes).join(' ') || 'none',
       alg: resource.alg,
       'access tokens live': ttl(resource),
@@ -115,10 +90,6 @@ function show(options: ResourceOptions, resource: Resource): void {
   );
 }
 
-function ttl({ accessTtl }: Resource): string {
-  return accessTtl === null ? 'ACCESS_TOKEN_TTL' : durationInWords(accessTtl);
-}
-
-function toDocument(resource: Resource): object {
-  return { audience: resource.identifier, scopes: resource.scopes, alg: resource.alg, access_ttl: resource.accessTtl };
+function ttl({ access_ttl }: ResourceDocument): string {
+  return access_ttl === null ? 'ACCESS_TOKEN_TTL' : durationInWords(access_ttl);
 }

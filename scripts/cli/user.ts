@@ -14,11 +14,11 @@ import {
 import type { Database } from '../../src/store/database.ts';
 import { listRoles } from '../../src/store/role.ts';
 import { addUser, findUserByEmail, listUsers } from '../../src/store/user.ts';
-import { each, nameArgument, once } from './arguments.ts';
+import { each, nameArgument, once, roleArgument } from './arguments.ts';
 import { type Context, withDatabase } from './context.ts';
 import { mistake } from './failure.ts';
 import { facts, instant, print, table } from './output.ts';
-import { roleArgument } from './role.ts';
+
 import { readPassword } from './standard-input.ts';
 
 interface UserOptions {

@@ -8,9 +8,17 @@ const alphabet = 'abcdefghijkmnpqrstuvwxyz23456789'; // 32 signs, none that peop
 
 /** A new id: the kind, an underscore, and 80 random bits that can be read aloud: `client_k3v9…`. */
 export function newId(kind: string): string {
-  const random = randomBytes(16);
+  return spell(kind, randomBytes(16));
+}
+
+/** The id that a text stands for, always the same: for what may be asked for twice and is to be made once. */
+export function idFrom(kind: string, text: string): string {
+  return spell(kind, hash('sha256', text, 'buffer').subarray(0, 16));
+}
+
+function spell(kind: string, bytes: Uint8Array): string {
   let text = '';
-  for (const byte of random) text += alphabet[byte & 31];
+  for (const byte of bytes) text += alphabet[byte & 31];
   return `${kind}_${text}`;
 }
 

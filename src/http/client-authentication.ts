@@ -1,6 +1,6 @@
 /** Client authentication (RFC 6749 §2.3.1): exactly one method, and the one registered. */
 import { digestSecret, matchesDigest } from '../crypto/handle.ts';
-import type { Client, ClientAuthMethod } from '../protocol/client.ts';
+import { type Client, type ClientAuthMethod, goodSecretDigests } from '../protocol/client.ts';
 import { ProtocolError } from '../protocol/error.ts';
 import type { NumericDate } from '../protocol/time.ts';
 import type { Registry } from '../store/registry.ts';
@@ -43,7 +43,9 @@ export function createClientAuthenticator(registry: Registry, realm: string): Cl
     if (credentials === undefined) return undefined;
     const client = await registry.client(credentials.id);
     const presented = digestSecret(credentials.secret);
-    const matches = goodDigests(client, now).some((digest) => matchesDigest(presented, digest));
+    const matches = (client === undefined ? nobodysDigests : goodSecretDigests(client, now)).some((digest) =>
+      matchesDigest(presented, digest),
+    );
     const good = matches || (credentials.method === 'none' && client?.authMethod === 'none');
     return good && client?.authMethod === credentials.method && client.disabledAt === null ? client : undefined;
   }
@@ -61,13 +63,6 @@ export function createClientAuthenticator(registry: Registry, realm: string): Cl
       return client;
     },
   };
-}
-
-/** The digests of the secrets that are good now: the current one and, within its overlap, the one before. */
-function goodDigests(client: Client | undefined, now: NumericDate): readonly string[] {
-  if (client === undefined) return nobodysDigests;
-  const { secretDigests, previousSecretExpiresAt } = client;
-  return previousSecretExpiresAt !== null && now < previousSecretExpiresAt ? secretDigests : secretDigests.slice(0, 1);
 }
 
 /** What the request says who sent it; undefined where it does not, or not in a way that can be read. */

@@ -13,9 +13,9 @@ export interface Client {
   /** For people: pages and lists. */
   readonly name: string;
   readonly authMethod: ClientAuthMethod;
-  /** SHA-256 digests of the current secret and, perhaps, of the one before. */
+  /** SHA-256 digests of the current secret and, perhaps, of some before it. */
   readonly secretDigests: readonly string[];
-  /** Until when the second digest is good; null where there is none. */
+  /** Until when the digests after the first are good; null where there is none. */
   readonly previousSecretExpiresAt: NumericDate | null;
   readonly grantTypes: readonly string[];
   readonly redirectUris: readonly string[];
@@ -54,6 +54,14 @@ export function endClientGrants({ epoch }: Client): Pick<Client, 'epoch' | 'gran
 /** The client is let in no more. Nothing changes where it is disabled already. */
 export function disableClient(client: Client, now: NumericDate): Partial<Client> {
   return client.disabledAt === null ? { disabledAt: now, ...endClientGrants(client) } : {};
+}
+
+/** Digests of the secrets that are good. */
+export function goodSecretDigests(
+  { secretDigests, previousSecretExpiresAt }: Pick<Client, 'secretDigests' | 'previousSecretExpiresAt'>,
+  now: NumericDate,
+): readonly string[] {
+  return previousSecretExpiresAt !== null && now < previousSecretExpiresAt ? secretDigests : secretDigests.slice(0, 1);
 }
 
 /** A resource service: the audience of access tokens (RFC 8707, RFC 9068 §2.2). */

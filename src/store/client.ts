@@ -20,10 +20,12 @@ export async function findClient(database: Database, id: string): Promise<Client
   return row === null ? undefined : fromRow(row);
 }
 
-export async function addClient(database: Database, client: Client): Promise<void> {
-  await changing(database, async (tx, changed) => {
-    await tx.client.create({ data: toRow(client) });
-    changed('client', client.id);
+/** Adds a client. False, and nothing written, where the id is taken. */
+export async function addClient(database: Database, client: Client): Promise<boolean> {
+  return changing(database, async (tx, changed) => {
+    const { count } = await tx.client.createMany({ data: [toRow(client)], skipDuplicates: true });
+    if (count > 0) changed('client', client.id);
+    return count > 0;
   });
 }
 
