@@ -134,6 +134,11 @@ function misconfigured(code: string, message: string, address: DatabaseAddress):
     }
     case '3D000':
       return because(`${server} has no database "${address.database}"`);
+    case '26000':
+    case '42P05':
+      return because(
+        `a pooler before ${server} loses prepared statements: let it pool sessions, or keep them (PgBouncer 1.21, max_prepared_statements)`,
+      );
     case '3F000':
     case '42501':
       return because(
