@@ -23,7 +23,6 @@ import { revocationsEndpoint } from './http/endpoints/revocations.ts';
 import { revocationEndpoint } from './http/endpoints/revoke.ts';
 import { tokenEndpoint } from './http/endpoints/token.ts';
 import { userinfoEndpoints } from './http/endpoints/userinfo.ts';
-import { createMetrics } from './http/metrics.ts';
 import { createRate } from './http/rate.ts';
 import { createServer } from './http/server.ts';
 import type { Certificate } from './http/tls.ts';
@@ -37,6 +36,7 @@ import { composePeople } from './people.ts';
 import { createReplica } from './replica.ts';
 import { impatient, openDatabase } from './store/database.ts';
 import type { DatabaseAddress } from './store/database-errors.ts';
+import { countAllWaiting, deliveryTables } from './store/delivery.ts';
 import { createRefreshGate } from './store/refresh-gate.ts';
 import { clientCap, createRegistry } from './store/registry.ts';
 import { findUser } from './store/user.ts';
@@ -90,6 +90,10 @@ export async function createApp(options: AppOptions): Promise<App> {
   const { now } = clock;
   const instance = newId('instance');
 
+  const metrics =
+    config.adminPort === undefined
+      ? undefined
+      : (await import('./telemetry/metrics.ts')).createMetrics({ version: options.version, deliveryTables });
   const { onStatement } = options;
   const connection = { patience: impatient, ...(onStatement && { onStatement }) };
   // What keeps this process in step waits behind no request, so that requests that all wait do not make it go blind.
@@ -136,6 +140,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     logoutToken: mint.logoutToken,
     now,
     log,
+    onAttempt: metrics?.deliveryAttempted,
   });
   const replica = createReplica({
     database: own,
@@ -155,6 +160,9 @@ export async function createApp(options: AppOptions): Promise<App> {
     onAway() {
       for (const each of [own, database]) each.dropIdle();
     },
+    onRevocation: metrics?.revocationApplied,
+    onForgotten: metrics?.forgotten,
+    onHouseKept: metrics?.houseKept,
   });
 
   const tail = () => replica.longestTokenTtl() + pollInterval + 2 * clockSkew;
@@ -170,6 +178,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     grantLife: ({ grantTypes }) => (grantTypes.includes('refresh_token') ? config.refreshTokenTtl : tail()),
     refreshIdle,
     refreshGrace: config.refreshGrace,
+    onReuse: metrics?.reused,
   };
   const passwords = createPasswords(hashingLimits(availableParallelism()));
   const addressOf = createAddressOf(log);
@@ -186,24 +195,29 @@ export async function createApp(options: AppOptions): Promise<App> {
     grantServices,
     addressOf,
     now,
+    metrics,
     logo: options.logo,
   });
   const user = (id: string) => findUser(database, id);
   const authenticator = createClientAuthenticator(registry, config.issuer);
   const revocationStream = revocationStreamEndpoint({ feed, authenticator, addressOf, exactNow: clock.exactNow });
-  const metrics =
-    config.adminPort === undefined
-      ? undefined
-      : createMetrics({
-          now: clock.exactNow,
-          keys: keyring.rows,
-          lockedKeys: keyring.locked,
-          schedule,
-          feed: { asOf: feed.asOf, entries: () => denylist.size, readers: revocationStream.readers },
-          passwords: passwords.load,
-          pool: database.pool,
-          ready: () => ['ok', 'degraded'].includes(replica.readiness().status),
-        });
+  metrics?.observe({
+    now: clock.exactNow,
+    keys: keyring.rows,
+    lockedKeys: keyring.locked,
+    schedule,
+    feed: {
+      asOf: feed.asOf,
+      entries: () => denylist.size,
+      bytes: () => feed.after(undefined).json.length,
+      readers: revocationStream.readers,
+    },
+    passwords: passwords.load,
+    pool: database.pool,
+    clockOffset: () => clock.offset() / 1000,
+    deliveriesWaiting: () => countAllWaiting(database),
+    ready: () => ['ok', 'degraded'].includes(replica.readiness().status),
+  });
   const endpoints = [
     jwksEndpoint(keyring, config.jwksMaxAge),
     ...people,
@@ -216,7 +230,7 @@ export async function createApp(options: AppOptions): Promise<App> {
       grantServices,
       addressOf,
       rate: createRate(config.tokenRate),
-      ...(metrics && { onIssued: metrics.issued }),
+      onIssued: metrics?.issued,
     }),
     ...userinfoEndpoints({ reader, user }),
     revocationEndpoint({ authenticator, reader, revoker, now }),

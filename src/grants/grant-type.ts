@@ -29,6 +29,8 @@ export interface GrantServices {
   readonly refreshIdle: Seconds;
   /** How long after a rotation a repeated request gets the same answer. */
   readonly refreshGrace: Seconds;
+  /** Told, if given, of a code or a replaced refresh token that came a second time. */
+  readonly onReuse?: ((token: 'code' | 'refresh_token') => void) | undefined;
 }
 
 /** A grant type (RFC 6749 §1.3): what there is to be proved before a token is issued. */

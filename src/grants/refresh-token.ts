@@ -59,8 +59,10 @@ async function repeat(
   const standing = await findGrant(database, proof, now, refreshGrace);
   const behind = standing === undefined ? 0 : standing.generation - proof.generation;
   if (standing !== undefined && behind === 1 && proof.generation >= 1 && standing.recent) return standing;
-  if (behind > 0)
+  if (behind > 0) {
+    services.onReuse?.('refresh_token');
     await revoker.by({ actor: `client ${client.id}`, address: null }).endGrant(proof.grantId, 'refresh token reuse');
+  }
   throw refusal();
 }
 

@@ -1,8 +1,13 @@
 /** What only those who run the issuer may ask: a server of its own, on a port that the world does not reach. */
 import Fastify, { type FastifyInstance } from 'fastify';
-import type { Metrics } from './metrics.ts';
 
-export function createAdminServer(metrics: Metrics): FastifyInstance {
+/** What `/metrics` answers with. */
+export interface Rendered {
+  readonly contentType: string;
+  render(): Promise<string>;
+}
+
+export function createAdminServer(metrics: Rendered): FastifyInstance {
   const server = Fastify({ logger: false, forceCloseConnections: true, requestTimeout: 10_000 });
   server.get('/metrics', async (_request, reply) => {
     reply.headers({ 'content-type': metrics.contentType, 'cache-control': 'no-store' });

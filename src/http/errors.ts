@@ -2,7 +2,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
-import { ProtocolError } from '../protocol/error.ts';
+import { type ErrorCode, ProtocolError } from '../protocol/error.ts';
 import { isDatabaseAway } from '../store/database-errors.ts';
 
 /** Fastify's own refusals, in the protocol's words; their status stays (413, 415, …). Others become `invalid_request`. */
@@ -28,8 +28,22 @@ export function explainError(error: unknown, request: FastifyRequest, reply: Fas
   const known = toProtocolError(error);
   if (known.code === 'server_error') request.log.error({ reqId: request.id, err: error }, 'request failed');
   if (known.retryAfter !== undefined) reply.header('retry-after', known.retryAfter);
+  noteOutcome(reply, known.code);
   reply.code(transportStatus(error) ?? known.status);
   return known;
+}
+
+/** What came of requests that were not answered as asked, for whoever counts them. */
+const outcomes = new WeakMap<FastifyReply, ErrorCode>();
+
+/** Notes that an answer says an error, where that goes out by another way than being thrown. */
+export function noteOutcome(reply: FastifyReply, code: ErrorCode): void {
+  outcomes.set(reply, code);
+}
+
+/** What an answer comes to: the code of its error, `refused` where it has none, else `ok`. */
+export function outcomeOf(reply: FastifyReply): ErrorCode | 'refused' | 'ok' {
+  return outcomes.get(reply) ?? (reply.statusCode >= 400 ? 'refused' : 'ok');
 }
 
 /** A body of the wrong type is malformed to the protocol (400, RFC 6749 §5.2); too large stays 413, and so on. */

@@ -11,9 +11,10 @@ import Fastify, {
 } from 'fastify';
 import type { Logger } from 'pino';
 import { ProtocolError } from '../protocol/error.ts';
+import type { Seconds } from '../protocol/time.ts';
 import { type AdmissionOptions, type Admit, createAdmission } from './admission.ts';
 import type { Endpoint } from './endpoint.ts';
-import { sendClientError, sendError } from './errors.ts';
+import { outcomeOf, sendClientError, sendError } from './errors.ts';
 import { parseForm } from './form.ts';
 import { hasOneHost } from './request.ts';
 import type { Certificate } from './tls.ts';
@@ -30,11 +31,23 @@ export interface ServerOptions extends AdmissionOptions {
   /** Begins each request id, so that ids of several instances differ. */
   readonly instance: string;
   /** Told of each answer of an endpoint, if given; that has its price. */
-  readonly onAnswer?: ((path: string, method: string, status: number) => void) | undefined;
+  readonly onAnswer?: OnAnswer | undefined;
   /** Whether a client has registered the origin, and whether a first-party client has. */
   isRegisteredOrigin(origin: string): boolean;
   isFirstPartyOrigin(origin: string): boolean;
 }
+
+/**
+ * `outcome` is the code of the answer's error, `refused` where it has none, else `ok`. Without `duration`, in seconds, where the
+ * end of the answer is up to its reader.
+ */
+export type OnAnswer = (
+  path: string,
+  method: string,
+  status: number,
+  outcome: string,
+  duration: Seconds | undefined,
+) => void;
 
 /** Bytes. The longest request of the protocol is a few kilobytes. */
 const bodyLimit = 64 * 1024;
@@ -168,8 +181,12 @@ function route(server: FastifyInstance, url: string, endpoint: Endpoint, options
   });
 }
 
-function countAnswer({ path, method }: Endpoint, onAnswer: NonNullable<ServerOptions['onAnswer']>) {
-  return async (_request: FastifyRequest, reply: FastifyReply) => onAnswer(path, method, reply.statusCode);
+function countAnswer({ path, method, close }: Endpoint, onAnswer: OnAnswer) {
+  return (_request: FastifyRequest, reply: FastifyReply, done: () => void) => {
+    const duration = close === undefined ? reply.elapsedTime / 1000 : undefined;
+    onAnswer(path, method, reply.statusCode, outcomeOf(reply), duration);
+    done();
+  };
 }
 
 /** Bytes. What is sent as JSON is an address and a password. */

@@ -25,9 +25,14 @@ export interface AccountsOptions {
   readonly database: Database;
   readonly passwords: Passwords;
   now(): NumericDate;
+  /** Told, if given, what came of each password that was shown. */
+  readonly onAttempt?: ((outcome: AttemptOutcome) => void) | undefined;
 }
 
-export function createAccounts({ database, passwords, now }: AccountsOptions): Accounts {
+/** `limited`: too much has failed before; `busy`: there was no room to look at it. */
+export type AttemptOutcome = 'ok' | 'wrong' | 'limited' | 'busy' | 'error';
+
+export function createAccounts({ database, passwords, now, onAttempt }: AccountsOptions): Accounts {
   const { concurrency, waiting, patience } = passwords.limits;
   /** As many as find room in the line for hashing: more would only be looked up to be sent away. */
   const gate = createQueue({ concurrency: concurrency + waiting, waiting: 0, patience });
@@ -57,5 +62,23 @@ export function createAccounts({ database, passwords, now }: AccountsOptions): A
     return found.user;
   }
 
-  return { authenticate: (email, password, attempt) => gate(() => authenticate(email, password, attempt)) };
+  async function attempted(authenticated: Promise<User | undefined>): Promise<User | undefined> {
+    try {
+      const user = await authenticated;
+      onAttempt?.(user === undefined ? 'wrong' : 'ok');
+      return user;
+    } catch (error) {
+      onAttempt?.(whyNot(error));
+      throw error;
+    }
+  }
+
+  return {
+    authenticate: (email, password, attempt) => attempted(gate(() => authenticate(email, password, attempt))),
+  };
+}
+
+function whyNot(error: unknown): AttemptOutcome {
+  if (!(error instanceof ProtocolError) || error.code !== 'temporarily_unavailable') return 'error';
+  return error.status === 429 ? 'limited' : 'busy';
 }

@@ -3,7 +3,7 @@
  * session has ended, nor of keys: it is given the tokens that it sends.
  */
 import type { Logger } from 'pino';
-import { claim, createOutbox, type Failure } from '../outbox/index.ts';
+import { claim, createOutbox, type Failure, type OnAttempt } from '../outbox/index.ts';
 import { post } from '../outbox/post.ts';
 import type { Client } from '../protocol/client.ts';
 import { isRegistrableWebUri } from '../protocol/redirect-uri.ts';
@@ -30,6 +30,7 @@ export interface BackChannelOptions {
   }): Promise<string>;
   now(): NumericDate;
   readonly log: Logger;
+  readonly onAttempt?: OnAttempt | undefined;
   /** Milliseconds; 5,000 and 2,000 where not given. */
   readonly timeout?: number;
   readonly patience?: number;
@@ -70,6 +71,7 @@ export function createBackChannel(options: BackChannelOptions): BackChannel {
       if (delivery === undefined) log.error({ err }, 'who is still to be told of a sign-out could not be read');
       else log.error({ err, client: delivery.clientId }, 'how telling a client of a sign-out went could not be kept');
     },
+    onAttempt: options.onAttempt,
     pauses,
     atOnce,
     timeout,

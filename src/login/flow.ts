@@ -5,7 +5,7 @@
 import { newCode } from '../crypto/code.ts';
 import { newId } from '../crypto/handle.ts';
 import type { Client } from '../protocol/client.ts';
-import { ProtocolError } from '../protocol/error.ts';
+import { type ErrorCode, ProtocolError } from '../protocol/error.ts';
 import { isRegistered, withParameters } from '../protocol/redirect-uri.ts';
 import type { Session } from '../protocol/session.ts';
 import type { NumericDate, Seconds } from '../protocol/time.ts';
@@ -41,8 +41,14 @@ export interface Ask {
   readonly browserSecret: string;
 }
 
+/** Where the browser goes: back to the client, with a code or with an error. */
+export interface WayBack {
+  readonly redirectTo: string;
+  readonly error?: ErrorCode;
+}
+
 /** What comes of a request: somewhere to go, or something to ask. */
-export type Outcome = { readonly redirectTo: string } | { readonly ask: Ask };
+export type Outcome = WayBack | { readonly ask: Ask };
 
 export interface FlowOptions {
   readonly issuer: string;
@@ -63,7 +69,7 @@ export interface Flow {
   /** The interaction that a form of ours belongs to. Throws `invalid_request` where it is over, or another browser's. */
   resume(interactionId: string | undefined, browser: Browser): Promise<Pending>;
   /** The way back to the client with an error; the interaction is over. */
-  refuse(pending: Pending, error: ProtocolError): Promise<string>;
+  refuse(pending: Pending, error: ProtocolError): Promise<WayBack>;
 }
 
 /** A request that waits. */
@@ -82,20 +88,20 @@ const codeLife: Seconds = 60;
 export function createFlow(options: FlowOptions): Flow {
   const { issuer, database, sessions, now } = options;
 
-  function errorAddress(
+  function backWithError(
     { redirectUri, state }: { redirectUri: string; state?: string | undefined },
-    error: ProtocolError,
-  ) {
-    const { error: code, error_description } = error.toJSON();
-    return withParameters(redirectUri, { error: code, error_description, state, iss: issuer });
+    { code, message }: ProtocolError,
+  ): WayBack {
+    const parameters = { error: code, error_description: message, state, iss: issuer };
+    return { redirectTo: withParameters(redirectUri, parameters), error: code };
   }
 
   /** The request of the parameters, or the way back to the client with what is wrong with it. */
-  function readRequest(parameters: Parameters, address: ReturnAddress): AuthorizationRequest | string {
+  function readRequest(parameters: Parameters, address: ReturnAddress): AuthorizationRequest | WayBack {
     try {
       return readAuthorizationRequest(parameters, address);
     } catch (error) {
-      if (error instanceof ProtocolError) return errorAddress(address, error);
+      if (error instanceof ProtocolError) return backWithError(address, error);
       throw error;
     }
   }
@@ -134,7 +140,7 @@ export function createFlow(options: FlowOptions): Flow {
   }
 
   /** Makes the grant, generation 0. The way back to the client: with its code, or an error where the session is gone. */
-  async function answer(request: AuthorizationRequest, client: Client, session: Session): Promise<string> {
+  async function answer(request: AuthorizationRequest, client: Client, session: Session): Promise<WayBack> {
     const { grantId, digest, code } = newCode();
     const offline = request.scope.includes('offline_access');
     const createdAt = now();
@@ -161,7 +167,7 @@ export function createFlow(options: FlowOptions): Flow {
       createdAt,
     );
     if (!added) return tell(request, undefined, new ProtocolError('login_required', 'the session has just ended'));
-    return withParameters(request.redirectUri, { code, state: request.state, iss: issuer });
+    return { redirectTo: withParameters(request.redirectUri, { code, state: request.state, iss: issuer }) };
   }
 
   /** The way back to the client with an error. Whatever waited is over. */
@@ -169,9 +175,9 @@ export function createFlow(options: FlowOptions): Flow {
     request: AuthorizationRequest,
     interaction: Interaction | undefined,
     error: ProtocolError,
-  ): Promise<string> {
+  ): Promise<WayBack> {
     if (interaction !== undefined) await removeInteraction(database, interaction.id);
-    return errorAddress(request, error);
+    return backWithError(request, error);
   }
 
   async function decideRequest(
@@ -183,7 +189,7 @@ export function createFlow(options: FlowOptions): Flow {
     const hintedSubject = request.idTokenHint && (await options.subjectOf(request.idTokenHint));
     if (request.idTokenHint !== undefined && hintedSubject === undefined) {
       const error = new ProtocolError('invalid_request', 'id_token_hint is not an ID token of ours');
-      return { redirectTo: await tell(request, interaction, error) };
+      return tell(request, interaction, error);
     }
     const session = await sessions.find(browser.session, now());
     const asks = session !== undefined && !client.skipConsent;
@@ -191,13 +197,13 @@ export function createFlow(options: FlowOptions): Flow {
     const decision = decide({ request, client, session, interaction, hintedSubject, remembered, now: now() });
     if (decision.step === 'refuse') {
       const error = new ProtocolError(decision.code, 'it cannot be answered without asking the person again');
-      return { redirectTo: await tell(request, interaction, error) };
+      return tell(request, interaction, error);
     }
     if (decision.step === 'answer') {
       if (interaction !== undefined && !(await removeInteraction(database, interaction.id))) {
         throw new ProtocolError('invalid_request', 'this sign-in is over');
       }
-      return { redirectTo: await answer(request, client, decision.session) };
+      return answer(request, client, decision.session);
     }
     const secret = readBrowserSecret(browser.secret) ?? newBrowserSecret();
     const pending = interaction ?? (await begin(request, secret));
@@ -216,7 +222,7 @@ export function createFlow(options: FlowOptions): Flow {
       }
       const address = await readReturnAddress(parameters, options.client);
       const request = readRequest(parameters, address);
-      if (typeof request === 'string') return { redirectTo: request };
+      if ('redirectTo' in request) return request;
       return decideRequest(request, address.client, undefined, browser);
     },
 

@@ -16,6 +16,9 @@ export interface Failure {
 /** How an attempt ended; `nextAttemptAt` null: it is given up. */
 export type Outcome = { readonly delivered: true } | (Failure & { readonly nextAttemptAt: NumericDate | null });
 
+/** `failed` is tried again. */
+export type OnAttempt = (table: DeliveryTable, outcome: 'delivered' | 'failed' | 'given_up') => void;
+
 export interface OutboxOptions<Row extends DeliveryRow> {
   readonly database: Database;
   readonly table: DeliveryTable;
@@ -25,6 +28,8 @@ export interface OutboxOptions<Row extends DeliveryRow> {
   send(row: Row, signal: AbortSignal): Promise<Failure | undefined>;
   /** Told how each attempt has ended. */
   onOutcome(row: Row, outcome: Outcome): void;
+  /** Told the same of all outboxes, by those who count, if given. */
+  readonly onAttempt?: OnAttempt | undefined;
   /** Told what stands in the way of keeping on. */
   onTrouble(err: unknown, row: Row | undefined): void;
   /** How long after each failed attempt the next is due; after the last one it is given up. */
@@ -71,12 +76,14 @@ export function createOutbox<Row extends DeliveryRow>(options: OutboxOptions<Row
     if (signal.aborted) return undefined;
     if (failure === undefined) {
       await noteDelivered(database, table, row.id, now());
+      options.onAttempt?.(table, 'delivered');
       options.onOutcome(row, { delivered: true });
       return true;
     }
     const pause = failure.final ? undefined : pauses[row.attempts - 1];
     const nextAttemptAt = pause === undefined ? null : now() + pause;
     await noteFailed(database, table, row.id, failure.why, nextAttemptAt);
+    options.onAttempt?.(table, nextAttemptAt === null ? 'given_up' : 'failed');
     options.onOutcome(row, { ...failure, nextAttemptAt });
     return false;
   }

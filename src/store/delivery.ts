@@ -8,7 +8,9 @@ import { forgetBefore } from './forget.ts';
 import { toDate } from './instant.ts';
 
 /** The tables of this kind. */
-export type DeliveryTable = 'logout_delivery';
+export const deliveryTables = ['logout_delivery'] as const;
+
+export type DeliveryTable = (typeof deliveryTables)[number];
 
 export interface DeliveryRow {
   readonly id: string;
@@ -31,6 +33,18 @@ export function claimDue<Row extends DeliveryRow>(
                              ORDER BY next_attempt_at LIMIT $3 FOR UPDATE SKIP LOCKED)) RETURNING ${columns}`,
     [toDate(now), toDate(until), limit],
   );
+}
+
+/** How many rows are not over, due or not, by table. */
+export async function countAllWaiting(database: Database): Promise<Record<string, number>> {
+  const rows = await database.query<{ table: DeliveryTable; count: number }>(
+    deliveryTables
+      .map(
+        (table) => `SELECT '${table}' AS table, count(*)::int AS count FROM ${table} WHERE next_attempt_at IS NOT NULL`,
+      )
+      .join(' UNION ALL '),
+  );
+  return Object.fromEntries(rows.map(({ table, count }) => [table, count]));
 }
 
 /** Notes that it has arrived. */

@@ -10,20 +10,30 @@ import { forgetOldRevocations } from './revocation.ts';
 import { forgetOldSessions } from './session.ts';
 import { forgetOldFailures } from './sign-in-attempt.ts';
 
-const tables = [
-  forgetOldChanges,
-  forgetOldInteractions,
-  forgetOldSessions,
-  forgetOldGrants,
-  forgetOldRevocations,
-  (database: Database) => forgetOldDeliveries(database, 'logout_delivery'),
-  forgetOldFailures,
-  forgetOldAuditEvents,
-];
+const tables = {
+  change: forgetOldChanges,
+  interaction: forgetOldInteractions,
+  session: forgetOldSessions,
+  grant: forgetOldGrants,
+  revocation: forgetOldRevocations,
+  logout_delivery: (database: Database) => forgetOldDeliveries(database, 'logout_delivery'),
+  sign_in_attempt: forgetOldFailures,
+  audit_event: forgetOldAuditEvents,
+};
 
-/** Forgets one batch of each table. True: some table may have more. Instances may all do it at once. */
-export async function forgetOldRows(database: Database): Promise<boolean> {
+/**
+ * Forgets one batch of each table, and tells how many rows that were. True: some table may have more. Instances may all do
+ * it at once.
+ */
+export async function forgetOldRows(
+  database: Database,
+  onForgotten?: (table: string, rows: number) => void,
+): Promise<boolean> {
   let more = false;
-  for (const forget of tables) more = (await forget(database)) === batchSize || more;
+  for (const [table, forget] of Object.entries(tables)) {
+    const rows = await forget(database);
+    onForgotten?.(table, rows);
+    more ||= rows === batchSize;
+  }
   return more;
 }

@@ -14,6 +14,11 @@ export interface Revocation {
   readonly expiresAt: NumericDate;
 }
 
+export interface WrittenRevocation extends Revocation {
+  /** When it was, by the database's clock: seconds since 1970, with fractions. */
+  readonly createdAt: number;
+}
+
 export interface NewRevocation extends Omit<Revocation, 'id'> {
   readonly reason: string;
   /** The client whose single token it voids; undefined for all else. */
@@ -63,20 +68,29 @@ export async function readTokenRevocations(
   };
 }
 
+interface RevocationRow {
+  id: string;
+  digest: string;
+  epoch_below: number | null;
+  expires_at: number;
+  created_at: number;
+}
+
 /** Rows that are read at once, so that a long list never holds up the process for long. */
 const pageSize = 5_000;
 
 /** The entries after an id (0: all), in order. Some may be over: who needs only the highest id needs those as well. */
-export async function listRevocations(database: Database, after: number): Promise<Revocation[]> {
-  const found: Revocation[] = [];
+export async function listRevocations(database: Database, after: number): Promise<WrittenRevocation[]> {
+  const found: WrittenRevocation[] = [];
   for (;;) {
-    const page = await database.query<{ id: string; digest: string; epoch_below: number | null; expires_at: number }>(
-      `SELECT id, digest, epoch_below, ceil(extract(epoch FROM expires_at))::float8 AS expires_at
+    const page = await database.query<RevocationRow>(
+      `SELECT id, digest, epoch_below, ceil(extract(epoch FROM expires_at))::float8 AS expires_at,
+              extract(epoch FROM created_at)::float8 AS created_at
          FROM revocation WHERE id > $1 ORDER BY id LIMIT ${pageSize}`,
       [String(found.at(-1)?.id ?? after)],
     );
-    for (const { id, digest, epoch_below, expires_at } of page) {
-      found.push({ id: Number(id), digest, epochBelow: epoch_below, expiresAt: expires_at });
+    for (const { id, digest, epoch_below, expires_at, created_at } of page) {
+      found.push({ id: Number(id), digest, epochBelow: epoch_below, expiresAt: expires_at, createdAt: created_at });
     }
     if (page.length < pageSize) return found;
   }

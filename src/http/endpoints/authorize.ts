@@ -1,8 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Flow } from '../../login/flow.ts';
+import type { Flow, WayBack } from '../../login/flow.ts';
 import { ProtocolError } from '../../protocol/error.ts';
 import type { Cookies } from '../cookies.ts';
 import type { Endpoint } from '../endpoint.ts';
+import { noteOutcome } from '../errors.ts';
 import { parseForm } from '../form.ts';
 import type { PageSender } from '../page-sender.ts';
 import { queryOf, redirect, requireForm } from '../request.ts';
@@ -12,6 +13,12 @@ export interface BrowserServices {
   readonly flow: Flow;
   readonly cookies: Cookies;
   readonly pages: PageSender;
+}
+
+/** Sends the browser back to the client. */
+export function sendBack(reply: FastifyReply, { redirectTo, error }: WayBack): FastifyReply {
+  if (error !== undefined) noteOutcome(reply, error);
+  return redirect(reply, redirectTo);
 }
 
 /** What still fits into a request line together with everybody's headers. */
@@ -29,7 +36,7 @@ export function authorizeEndpoints(services: BrowserServices): Endpoint[] {
     const parameters = parseForm(queryOf(request));
     const browser = { session: cookies.session(request), secret: cookies.browser(request) };
     const outcome = await flow.proceed(parameters, browser);
-    if ('redirectTo' in outcome) return redirect(reply, outcome.redirectTo);
+    if ('redirectTo' in outcome) return sendBack(reply, outcome);
     cookies.setBrowser(reply, outcome.ask.browserSecret);
     return pages.ask(reply, outcome.ask);
   }

@@ -28,6 +28,7 @@ export interface SessionServices extends Pick<AttemptServices, 'knownBrowsers' |
   /** Those of the issuer's own pages. */
   readonly ownCookies: Cookies;
   now(): NumericDate;
+  readonly onIssued?: ((grantType: string, alg: string) => void) | undefined;
 }
 
 /**
@@ -66,14 +67,14 @@ export function sessionEndpoints(services: SessionServices): Endpoint[] {
     };
     await addRedeemedGrant(grantServices.database, grant, createdAt, expiresAt);
     const redeemed = { grant, generation: 1, expiresAt, user };
-    return answer(reply, authorizationOf(client, redeemed, createdAt + grantServices.refreshIdle));
+    return answer(reply, 'session', authorizationOf(client, redeemed, createdAt + grantServices.refreshIdle));
   }
 
   async function refresh(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     const { client, token, csrf } = await readCookie(request);
     const parameter = (name: string) => (name === 'refresh_token' ? token : undefined);
     const authorization = await refreshToken.redeem({ client, parameter, csrf, now: now() }, grantServices);
-    return answer(reply, authorization);
+    return answer(reply, refreshToken.name, authorization);
   }
 
   async function end(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
@@ -87,7 +88,11 @@ export function sessionEndpoints(services: SessionServices): Endpoint[] {
   }
 
   /** The tokens into cookies, and the value to be sent beside them. */
-  async function answer(reply: FastifyReply, { client, behind, ...rest }: Authorization): Promise<unknown> {
+  async function answer(
+    reply: FastifyReply,
+    how: string,
+    { client, behind, ...rest }: Authorization,
+  ): Promise<unknown> {
     const csrfToken = randomBytes(32).toString('base64url');
     const { refresh: next, ...person } = behind as Behind;
     if (next === undefined)
@@ -96,6 +101,7 @@ export function sessionEndpoints(services: SessionServices): Endpoint[] {
     const authorization: Authorization = { ...rest, client, behind: bound };
     const target = narrow(authorization, { scope: undefined, resources: [] }, registry.resource);
     const issued = await mint.accessToken(authorization, target);
+    services.onIssued?.(how, target.alg);
     cookies.set(reply, client, {
       access: issued.token,
       accessLife: issued.expiresIn,

@@ -9,7 +9,7 @@ import type { Endpoint } from '../endpoint.ts';
 import type { Form } from '../form.ts';
 import { type OwnForm, type PasswordSignInServices, readOwnForm, requireCsrf, signInByForm } from '../own-form.ts';
 import { redirect } from '../request.ts';
-import type { BrowserServices } from './authorize.ts';
+import { type BrowserServices, sendBack } from './authorize.ts';
 
 export interface SignInServices extends BrowserServices, PasswordSignInServices {
   readonly database: Database;
@@ -78,7 +78,7 @@ export function signInEndpoints(services: SignInServices): Endpoint[] {
       case 'switch':
         return switchAccount(reply, pending);
       default:
-        return redirect(reply, await flow.refuse(pending, new ProtocolError('access_denied', 'the person said no')));
+        return sendBack(reply, await flow.refuse(pending, new ProtocolError('access_denied', 'the person said no')));
     }
   });
 

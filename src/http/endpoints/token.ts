@@ -24,7 +24,7 @@ export interface TokenEndpointServices {
   readonly addressOf: AddressOf;
   /** How often one client may ask. */
   readonly rate: Rate;
-  onIssued?(grantType: string, alg: string): void;
+  readonly onIssued?: ((grantType: string, alg: string) => void) | undefined;
 }
 
 /**

@@ -1,50 +1,31 @@
-/**
- * What the process can be watched by (OpenMetrics): counts of what it answered, and what it observes of itself when it is
- * asked. Names no person, no client and no token.
- */
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { Gauge, type Registry } from 'prom-client';
 import { nextPhaseChange, type Schedule, signerOf } from '../keys/lifecycle.ts';
 import type { SigningKey } from '../protocol/signing-key.ts';
-import type { NumericDate } from '../protocol/time.ts';
+import type { NumericDate, Seconds } from '../protocol/time.ts';
 
-export interface Metrics {
-  /** Counts an answer, by the endpoint's path and its status. */
-  answered(path: string, method: string, status: number): void;
-  /** Counts an access token, by how it came about and its algorithm. */
-  issued(grantType: string, alg: string): void;
-  readonly contentType: string;
-  render(): Promise<string>;
-}
-
-/** What it observes, each time it is asked. */
+/** What the process observes of itself, each time it is asked. */
 export interface Observed {
   now(): NumericDate;
   keys(): readonly SigningKey[];
   /** How many private halves could not be opened. */
   lockedKeys(): number;
   schedule(): Schedule;
-  feed: { readonly asOf: () => number; readonly entries: () => number; readonly readers: () => number };
+  feed: {
+    readonly asOf: () => number;
+    readonly entries: () => number;
+    readonly bytes: () => number;
+    readonly readers: () => number;
+  };
   passwords(): { readonly running: number; readonly waiting: number };
   pool: { readonly totalCount: number; readonly idleCount: number; readonly waitingCount: number };
+  /** By how much the process clock is wrong. */
+  clockOffset(): Seconds;
+  /** How much is still to reach somebody outside, by table; rejects while that cannot be known. */
+  deliveriesWaiting(): Promise<Readonly<Record<string, number>>>;
   ready(): boolean;
 }
 
-export function createMetrics(observed: Observed): Metrics {
-  const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
-  const answers = new Counter({
-    name: 'keyturn_requests_total',
-    help: 'Requests that were answered, by endpoint and status.',
-    labelNames: ['method', 'path', 'status'],
-    registers: [registry],
-  });
-  const tokens = new Counter({
-    name: 'keyturn_access_tokens_total',
-    help: 'Access tokens that were issued, by grant type and algorithm.',
-    labelNames: ['grant_type', 'alg'],
-    registers: [registry],
-  });
-
+export function registerGauges(registry: Registry, observed: Observed): void {
   function gauge(name: string, help: string, read: () => number): void {
     new Gauge({ name, help, registers: [registry], collect: gaugeOf(read) });
   }
@@ -69,10 +50,12 @@ export function createMetrics(observed: Observed): Metrics {
     'Since the database was last read with success.',
     () => now() - feed.asOf(),
   );
+  gauge('keyturn_clock_offset_seconds', "The database's clock minus this process's.", observed.clockOffset);
   gauge('keyturn_database_connections', 'Connections to the database that are open.', () => pool.totalCount);
   gauge('keyturn_database_connections_idle', 'Of those, the ones that nobody uses.', () => pool.idleCount);
   gauge('keyturn_database_requests_waiting', 'Who waits for a connection.', () => pool.waitingCount);
   gauge('keyturn_revocations', 'Entries of the denylist that are alive.', feed.entries);
+  gauge('keyturn_revocation_feed_bytes', 'What a reader who has nothing yet is sent.', feed.bytes);
   gauge('keyturn_revocation_readers', 'Streams of revocations that are open.', feed.readers);
   gauge('keyturn_passwords_hashing', 'Passwords that are being hashed.', () => observed.passwords().running);
   gauge('keyturn_passwords_waiting', 'Passwords that wait to be hashed.', () => observed.passwords().waiting);
@@ -87,13 +70,17 @@ export function createMetrics(observed: Observed): Metrics {
     'Until a key of the algorithm begins to sign, is published, or is not any more.',
     (keys) => nextPhaseChange(keys, now(), observed.schedule()) - now(),
   );
-
-  return {
-    answered: (path, method, status) => answers.inc({ method, path, status }),
-    issued: (grantType, alg) => tokens.inc({ grant_type: grantType, alg }),
-    contentType: registry.contentType,
-    render: () => registry.metrics(),
-  };
+  new Gauge({
+    name: 'keyturn_deliveries_waiting',
+    help: 'What is still to reach somebody outside, by whichever instance; nothing is said while the database is away.',
+    labelNames: ['table'],
+    registers: [registry],
+    async collect() {
+      this.reset();
+      const waiting = await observed.deliveriesWaiting().catch(() => ({}));
+      for (const [table, count] of Object.entries(waiting)) this.set({ table }, count);
+    },
+  });
 }
 
 function gaugeOf(read: () => number): (this: Gauge) => void {
