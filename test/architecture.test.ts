@@ -39,7 +39,7 @@ interface Source {
   readonly imports: readonly string[];
 }
 
-const sources = ['src', 'scripts', 'test', 'verifier/src'].flatMap(readSources);
+const sources = ['src', 'scripts', 'test', 'verifier/src', 'examples'].flatMap(readSources);
 const inSrc = sources.filter(({ file }) => file.startsWith('src/'));
 
 function readSources(folder: string): Source[] {
