@@ -24,7 +24,8 @@ const log = () => {};
 /** An issuer behind a proxy, with a machine, and a client whose people are signed in. */
 async function start(t: Test, url: string) {
   const proxy = await startProxy(t, url);
-  const issuer = await startIssuer(t, { beside: { databaseUrl: proxy.url, keysDir: await temporaryFolder(t) } });
+  const beside = { databaseUrl: proxy.url, keysDir: await temporaryFolder(t) };
+  const issuer = await startIssuer(t, { beside, settings: { REFRESH_GRACE: '60' } }); // a slow machine is out for long
   await registerResource(issuer);
   await registerUser(issuer);
   const machine = await registerClient(issuer);

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { t as file, type Test, test } from 'tap';
+import { createBrowser } from './support/browser.ts';
 import {
   type Answer,
   get,
@@ -25,7 +26,10 @@ const app = await registerApp(issuer, {
 });
 await beside.app.refresh();
 const authorization = app.basic;
-const offline = { scope: 'openid offline_access' };
+const browser = createBrowser(issuer);
+/** Of one sign-in: many at once would wait for their passwords. */
+const tokens = async () => (await obtainTokens(issuer, app, { scope: 'openid offline_access' }, browser)).json;
+await tokens();
 
 /** Somebody outside who runs a statement in a transaction and keeps what it has locked, until the answer is called. */
 async function holding(t: Test, statement: string): Promise<() => Promise<void>> {
@@ -63,9 +67,7 @@ function isRefusedInTime(t: Test, { status, json, headers, ms }: Timed, within: 
 }
 
 test('a table that somebody keeps locked: all who need it are answered within seconds, and nobody else waits', async (t) => {
-  const given = await Promise.all(
-    Array.from({ length: 30 }, async () => (await obtainTokens(issuer, app, offline)).json),
-  );
+  const given = await Promise.all(Array.from({ length: 30 }, tokens));
   const release = await holding(t, 'LOCK TABLE "grant", "user" IN ACCESS EXCLUSIVE MODE');
 
   const slow = Promise.all([
@@ -103,7 +105,7 @@ async function waiting(): Promise<number> {
 }
 
 test('a change log that is locked for long: revoking is refused in time, and refreshing goes on', async (t) => {
-  const given = await Promise.all([1, 2, 3].map(async () => (await obtainTokens(issuer, app, offline)).json));
+  const given = await Promise.all([1, 2, 3].map(tokens));
   const lock = `SELECT pg_advisory_xact_lock(${0x6b74}, 1); LOCK TABLE change IN ACCESS EXCLUSIVE MODE`;
   const release = await holding(t, lock);
   const [one, two, three] = given;
@@ -125,9 +127,7 @@ test('a change log that is locked for long: revoking is refused in time, and ref
 });
 
 test('every connection ended at once: 503 for what was under way at the worst, and the next request is served', async (t) => {
-  const given = await Promise.all(
-    Array.from({ length: 8 }, async () => (await obtainTokens(issuer, app, offline)).json),
-  );
+  const given = await Promise.all(Array.from({ length: 8 }, tokens));
   let cut = false;
   const seen: Timed[] = [];
   const lanes = given.map(async ({ refresh_token }) => {

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { t as file, type Test, test } from 'tap';
 import { emptyDatabase } from './support/database.ts';
 import { registerResource, startIssuer, temporaryFolder } from './support/issuer.ts';
-import { createLane, type Seen } from './support/lane.ts';
+import { createLane, grace, type Seen } from './support/lane.ts';
 import { registerApp, registerUser } from './support/people.ts';
 import { launchServer, type ServerProcess, spawnServer } from './support/process.ts';
 import { project } from './support/project.ts';
@@ -57,7 +57,7 @@ function launchCommand(owner: Owner, env: Record<string, string>, ...args: strin
 }
 
 test('killed at any moment of what people, apps and administrators do, it starts again and nothing answered is lost', async (t) => {
-  const issuer = await startIssuer(file, { listen: true, settings: { REFRESH_GRACE: '60' } });
+  const issuer = await startIssuer(file, { listen: true, settings: { REFRESH_GRACE: String(grace) } });
   await registerResource(issuer);
   const { email } = await registerUser(issuer);
   const app = await registerApp(issuer, {
@@ -71,7 +71,7 @@ test('killed at any moment of what people, apps and administrators do, it starts
     KEYS_DIR: issuer.keysDir,
     ISSUER: issuer.issuer,
     PORT: new URL(issuer.issuer).port,
-    REFRESH_GRACE: '60',
+    REFRESH_GRACE: String(grace),
   };
   const seen: Seen = {
     signedIn: 0,

@@ -1,5 +1,6 @@
 import { decodeJwt } from 'jose';
 import { test } from 'tap';
+import { createBrowser } from './support/browser.ts';
 import { post, registerResource, startIssuer, type TestIssuer } from './support/issuer.ts';
 import { obtainTokens, registerApp, registerUser } from './support/people.ts';
 import { spawnServer } from './support/process.ts';
@@ -14,9 +15,10 @@ test('no revocation that was answered is lost, wherever in the act the issuer is
     skipConsent: true,
   });
   const env = { DATABASE_URL: issuer.databaseUrl, KEYS_DIR: issuer.keysDir, ISSUER: issuer.issuer };
-  const given = await Promise.all(
-    Array.from({ length: 40 }, async () => (await obtainTokens(issuer, app, { scope: 'openid offline_access' })).json),
-  );
+  const browser = createBrowser(issuer);
+  const tokens = async () => (await obtainTokens(issuer, app, { scope: 'openid offline_access' }, browser)).json;
+  await tokens();
+  const given = await Promise.all(Array.from({ length: 40 }, tokens));
 
   const victim = await spawnServer(t, env);
   const address = `http://127.0.0.1:${victim.env.PORT}`;

@@ -1,5 +1,6 @@
 import type { Grant, RedeemedGrant } from '../protocol/grant.ts';
 import type { NumericDate, Seconds } from '../protocol/time.ts';
+import type { Transaction } from './change.ts';
 import type { Database } from './database.ts';
 import { forgetBefore } from './forget.ts';
 import { toDate, toNumericDate } from './instant.ts';
@@ -187,6 +188,28 @@ export async function findGrant(
     [toDate(now), grantId, clientId, grace],
   );
   return row && { ...toRedeemed(row), recent: row.recent };
+}
+
+/** Which grants an act ends. */
+export type GrantsOf = { id: string } | { sessionId: string; userId?: string } | { userId: string; clientId: string };
+
+/** Ends those that have not ended yet. Answers their ids. */
+export async function endGrants(tx: Transaction, which: GrantsOf, now: NumericDate): Promise<string[]> {
+  const ended = await tx.grant.updateManyAndReturn({
+    where: { ...which, revokedAt: null },
+    data: { revokedAt: toDate(now) },
+    select: { id: true },
+  });
+  return ended.map(({ id }) => id);
+}
+
+/** The same for those of so many whose rows nobody holds at the moment: it waits for none. */
+export async function endFreeGrants(tx: Transaction, ids: readonly string[], now: NumericDate): Promise<string[]> {
+  const ended = await tx.$queryRaw<{ id: string }[]>`
+    UPDATE "grant" SET revoked_at = ${toDate(now)}
+     WHERE id IN (SELECT id FROM "grant" WHERE id = ANY (${ids}) AND revoked_at IS NULL FOR UPDATE SKIP LOCKED)
+    RETURNING id`;
+  return ended.map(({ id }) => id);
 }
 
 /** Of so many grants at the most is looked for what no index finds. */

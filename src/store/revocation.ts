@@ -39,33 +39,34 @@ export async function appendRevocations(tx: Transaction, rows: readonly NewRevoc
         AS row (digest text, "epochBelow" int, "expiresAt" timestamptz, reason text, "clientId" text)`;
 }
 
-/** What the denylist holds beside a single token that is to be added to it. */
+/** What the denylist holds beside single tokens that are to be added to it. */
 export interface TokenRevocations {
-  /** The token is there already. */
-  readonly there: boolean;
-  /** How many of the client's are there and not over; none where no client is asked of. */
-  readonly live: number;
-  /** When the first of those is over. */
-  readonly nextOver: NumericDate;
+  /** Those of the digests that are there already. */
+  readonly there: Set<string>;
+  /** Of each client that was asked of: how many of its own are there and not over, and when the first of them is. */
+  readonly clients: Map<string | undefined, { live: number; readonly nextOver: NumericDate }>;
 }
 
 /** Reads that, under the lock by which alone entries are appended, so that it stays so until the transaction is over. */
 export async function readTokenRevocations(
   tx: Transaction,
-  digest: string,
-  clientId: string | undefined,
+  digests: readonly string[],
+  clientIds: readonly string[],
   now: NumericDate,
 ): Promise<TokenRevocations> {
   await takeLock(tx, locks.changeLog);
-  const [row] = await tx.$queryRaw<{ there: boolean; live: number; next_over: Date | null }[]>`
-    SELECT EXISTS (SELECT 1 FROM revocation WHERE digest = ${digest}) AS there, count(*)::int AS live,
-           min(expires_at) AS next_over
-      FROM revocation WHERE client_id = ${clientId ?? null} AND expires_at > ${toDate(now)}`;
-  return {
-    there: row?.there ?? false,
-    live: row?.live ?? 0,
-    nextOver: row?.next_over ? toNumericDate(row.next_over) : now,
-  };
+  const rows = await tx.$queryRaw<{ digest: string | null; client_id: string; live: number; next_over: Date }[]>`
+    SELECT digest, NULL AS client_id, NULL AS live, NULL AS next_over FROM revocation WHERE digest = ANY (${digests})
+    UNION ALL
+    SELECT NULL, client_id, count(*)::int, min(expires_at)
+      FROM revocation WHERE client_id = ANY (${clientIds}) AND expires_at > ${toDate(now)} GROUP BY client_id`;
+  const there = new Set<string>();
+  const clients: TokenRevocations['clients'] = new Map(clientIds.map((id) => [id, { live: 0, nextOver: now }]));
+  for (const { digest, client_id, live, next_over } of rows) {
+    if (digest === null) clients.set(client_id, { live, nextOver: toNumericDate(next_over) });
+    else there.add(digest);
+  }
+  return { there, clients };
 }
 
 interface RevocationRow {

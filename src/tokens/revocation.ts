@@ -1,44 +1,22 @@
-/** The one function that writes revocations, and the acts that use it (DESIGN §3.5). */
+/** The acts that make something void, and what each of them ends (DESIGN §3.5). */
 
-import { type RevocationEntry, type RevocationKind, revocationDigest } from '@keyturn/verifier/denylist';
+import type { RevocationEntry } from '@keyturn/verifier/denylist';
 import { newId } from '../crypto/handle.ts';
 import { type KeyRevocation, withdrawKey } from '../keys/administration.ts';
-import { clockSkew, pollInterval, type Schedule } from '../keys/lifecycle.ts';
+import type { Schedule } from '../keys/lifecycle.ts';
 import type { Client } from '../protocol/client.ts';
-import { ProtocolError } from '../protocol/error.ts';
-import type { NumericDate, Seconds } from '../protocol/time.ts';
 import type { User, UserChange } from '../protocol/user.ts';
 import type { Actor } from '../store/audit-event.ts';
-import { type Audited, type Changed, changing, locks, type Transaction, takeLock } from '../store/change.ts';
+import type { Transaction } from '../store/change.ts';
 import { type ClientChange, changeClient } from '../store/client.ts';
 import { removeConsent } from '../store/consent.ts';
-import type { Database } from '../store/database.ts';
-import { toDate } from '../store/instant.ts';
+import { endGrants, type GrantsOf } from '../store/grant.ts';
 import { addLogoutDeliveries, clientsOfUser, type NewLogout } from '../store/logout-delivery.ts';
-import { appendRevocations, readTokenRevocations } from '../store/revocation.ts';
 import { removeSession } from '../store/session.ts';
 import { changeSigningKeys } from '../store/signing-key.ts';
 import { type DeletedUser, deleteUser, updateUser } from '../store/user.ts';
-
-export interface RevokerOptions {
-  readonly database: Database;
-  now(): NumericDate;
-  /** How long a token may live on after now: longest life ever given, poll, twice the clock tolerance. */
-  longestLife(): Seconds;
-  /** Told what is void, once that is committed: the memory of this process, where it has one. */
-  onVoid?(entries: readonly RevocationEntry[]): void;
-  /** Who acts; the database's own actor where nobody else is known. */
-  readonly by?: Actor;
-}
-
-/** An access token that is to be void. */
-export interface TokenToRevoke {
-  readonly jti: string;
-  /** Undefined where all that is known of it is its name. */
-  readonly exp: NumericDate | undefined;
-  /** The client that asks for it, of which the cap counts; undefined where an administrator does. */
-  readonly clientId: string | undefined;
-}
+import { type ActOptions, type Acts, type ActUnderWay, createActs } from './act.ts';
+import { createSingleRevocations, type SingleRevocations, type TokenToRevoke } from './single-revocations.ts';
 
 /** What an act has ended. */
 export interface Ended {
@@ -91,75 +69,29 @@ export interface Revoker {
   revokeKey(kid: string, schedule: Schedule, reason: string): Promise<KeyRevocation | undefined>;
 }
 
-/** How many single tokens of one client may be void at a time, so that nobody fills the feed that all verifiers hold. */
-const mostTokenRevocations = 1_000;
-
-/** How long after its `exp` a token may count as alive somewhere: until late readings and by slow clocks. */
-const tail: Seconds = pollInterval + 2 * clockSkew;
-
-/** An act under way. */
-interface ActUnderWay {
-  readonly tx: Transaction;
-  readonly audited: Audited;
-  readonly changed: Changed;
-  /** What it has voided so far. */
-  readonly entries: RevocationEntry[];
+export function createRevoker(options: ActOptions): Revoker {
+  const acts = createActs(options);
+  return revokerOf(options, acts, createSingleRevocations(acts, options.now), undefined);
 }
 
-/** What a denylist entry says: all of these are void, or what they have below an epoch. */
-interface Void {
-  readonly kind: RevocationKind;
-  readonly names: readonly string[];
-  readonly epochBelow?: number;
-  /** Where it is known better than by the longest life of any token. */
-  readonly expiresAt?: NumericDate | undefined;
-  readonly clientId?: string | undefined;
-}
+/** Acts of one who is known; all share the transactions of single revocations. */
+function revokerOf(
+  options: ActOptions,
+  acts: Acts,
+  { revokeToken, endGrant }: SingleRevocations,
+  by: Actor | undefined,
+): Revoker {
+  const { database, now, onVoid } = options;
+  const { revoke } = acts;
+  const perform = <T>(work: (act: ActUnderWay) => Promise<T>) => acts.perform(work, by);
 
-export function createRevoker(options: RevokerOptions): Revoker {
-  const { database, now, longestLife, onVoid, by } = options;
-
-  /** Runs an act in a transaction of its own: what it voids is in force here when it answers. */
-  async function perform<T>(work: (act: ActUnderWay) => Promise<T>): Promise<T> {
-    const entries: RevocationEntry[] = [];
-    const result = await changing(database, (tx, changed, audited) =>
-      work({ tx, changed, audited: (act) => audited(act, by), entries }),
+  async function endAll(act: ActUnderWay, which: GrantsOf, reason: string): Promise<readonly string[]> {
+    const ended = await endGrants(act.tx, which, now());
+    await acts.noteEnded(
+      act,
+      ended.map((grantId) => ({ grantId, reason, by })),
     );
-    onVoid?.(entries);
-    return result;
-  }
-
-  async function revoke({ tx, changed, entries }: ActUnderWay, what: Void, reason: string): Promise<void> {
-    const { kind, names, epochBelow = null, clientId } = what;
-    if (names.length === 0) return;
-    // First: while it waits for the lock, tokens of before may still be given out, and the entry has to outlive those.
-    await takeLock(tx, locks.changeLog);
-    const expiresAt = what.expiresAt ?? now() + longestLife();
-    const rows = names.map((name) => ({ digest: revocationDigest(kind, name), epochBelow, expiresAt }));
-    await appendRevocations(
-      tx,
-      rows.map((row) => ({ ...row, reason, clientId })),
-    );
-    changed('revocation', reason);
-    entries.push(...rows);
-  }
-
-  /** Ends those of the grants that have not ended yet. */
-  async function endGrants(
-    act: ActUnderWay,
-    which: { id: string } | { sessionId: string; userId?: string } | { userId: string; clientId: string },
-    reason: string,
-  ): Promise<string[]> {
-    const where = { ...which, revokedAt: null };
-    const ended = await act.tx.grant.updateManyAndReturn({
-      where,
-      data: { revokedAt: toDate(now()) },
-      select: { id: true },
-    });
-    const names = ended.map(({ id }) => id);
-    await revoke(act, { kind: 'grant', names }, reason);
-    for (const name of names) act.audited({ act: 'grant ended', target: `grant ${name}`, reason });
-    return names;
+    return ended;
   }
 
   async function announce(tx: Transaction, logout: Omit<NewLogout, 'logoutId'>): Promise<string | undefined> {
@@ -175,36 +107,16 @@ export function createRevoker(options: RevokerOptions): Revoker {
   }
 
   return {
-    by: (actor) => createRevoker({ ...options, by: actor }),
+    by: (actor) => revokerOf(options, acts, { revokeToken, endGrant }, actor),
 
-    revokeToken: ({ jti, exp, clientId }, reason) =>
-      perform(async (act) => {
-        const found = await readTokenRevocations(act.tx, revocationDigest('jti', jti), clientId, now());
-        if (found.there) return false;
-        if (found.live >= mostTokenRevocations) {
-          const retryAfter = Math.max(1, Math.ceil(found.nextOver - now()));
-          throw new ProtocolError('temporarily_unavailable', 'too many single tokens are revoked at the moment', {
-            tooMany: true,
-            retryAfter,
-          });
-        }
-        const expiresAt = exp === undefined ? undefined : exp + tail;
-        await revoke(act, { kind: 'jti', names: [jti], expiresAt, clientId }, reason);
-        act.audited({ act: 'token revoked', target: `token ${jti}`, reason });
-        return true;
-      }),
-
-    endGrant: (grantId, reason) =>
-      perform(async (act) => {
-        const ended = await endGrants(act, { id: grantId }, reason);
-        return ended.length > 0;
-      }),
+    revokeToken: (token, reason) => revokeToken(token, reason, by),
+    endGrant: (grantId, reason) => endGrant(grantId, reason, by),
 
     endSession: (sessionId, reason, userId) =>
       perform(async (act) => {
         const removed = await removeSession(act.tx, sessionId, userId);
         const which = { sessionId, ...(userId !== undefined && { userId }) };
-        const grants = await endGrants(act, which, reason);
+        const grants = await endAll(act, which, reason);
         if (removed !== undefined) act.audited({ act: 'session ended', target: `session ${sessionId}`, reason });
         return { grants, logoutId: removed && (await announce(act.tx, { sessionId, ...removed })) };
       }),
@@ -213,7 +125,7 @@ export function createRevoker(options: RevokerOptions): Revoker {
       perform(async (act) => {
         await removeConsent(act.tx, userId, clientId);
         act.audited({ act: 'consent withdrawn', target: `client ${clientId}`, reason });
-        return endGrants(act, { userId, clientId }, reason);
+        return endAll(act, { userId, clientId }, reason);
       }),
 
     changeUser: (userId, decide, reason) =>
@@ -224,7 +136,7 @@ export function createRevoker(options: RevokerOptions): Revoker {
         act.audited({ act: 'user changed', target: `user ${userId}`, reason });
         if (after.grantEpoch > before.grantEpoch) await announceAll(act.tx, before);
         if (after.epoch > before.epoch) {
-          await revoke(act, { kind: 'sub', names: [userId], epochBelow: after.epoch }, reason);
+          await revoke(act, [{ kind: 'sub', name: userId, reason, epochBelow: after.epoch }]);
         }
         return result;
       }),
@@ -236,7 +148,7 @@ export function createRevoker(options: RevokerOptions): Revoker {
         if (deleted === undefined) return undefined;
         await announce(act.tx, { userId, sessionId: null, clientIds });
         act.audited({ act: 'user deleted', target: `user ${userId}`, reason });
-        await revoke(act, { kind: 'sub', names: [userId], epochBelow: deleted.user.epoch + 1 }, reason);
+        await revoke(act, [{ kind: 'sub', name: userId, reason, epochBelow: deleted.user.epoch + 1 }]);
         return deleted;
       }),
 
@@ -246,7 +158,7 @@ export function createRevoker(options: RevokerOptions): Revoker {
         if (result === undefined) return undefined;
         const { before, after } = result;
         if (after.epoch > before.epoch) {
-          await revoke(act, { kind: 'client', names: [clientId], epochBelow: after.epoch }, reason);
+          await revoke(act, [{ kind: 'client', name: clientId, reason, epochBelow: after.epoch }]);
         }
         return after;
       }),
@@ -259,7 +171,7 @@ export function createRevoker(options: RevokerOptions): Revoker {
         // Until the key's row goes, as long as a refresh token may live.
         const expiresAt = now() + schedule.keepRow;
         audited({ act: 'signing_key revoked', target: `signing_key ${kid}`, reason }, by);
-        await revoke({ tx, changed, audited, entries }, { kind: 'kid', names: [kid], expiresAt }, reason);
+        await revoke({ tx, changed, entries }, [{ kind: 'kid', name: kid, reason, expiresAt }]);
         return done;
       });
       onVoid?.(entries);
