@@ -31,14 +31,14 @@ export interface TestBrowser {
   post(path: string, form: Record<string, string>, headers?: Record<string, string>): Promise<Visit>;
 }
 
-interface Sent {
+export interface Sent {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   readonly headers: Record<string, string>;
   readonly payload?: string;
 }
 
-interface Received {
+export interface Received {
   readonly status: number;
   readonly headers: Visit['headers'];
   readonly setCookies: readonly string[];
@@ -60,19 +60,25 @@ async function sendBySocket({ issuer }: TestIssuer, { path, payload, ...sent }: 
 
 export interface BrowserOptions {
   readonly sockets?: boolean;
+  /** Another way for requests than those two. */
+  readonly send?: (request: Sent) => Promise<Received>;
   /** Where it is, as a proxy in front says it (TRUST_PROXY). */
   readonly address?: string;
 }
 
-export function createBrowser(issuer: TestIssuer, { sockets = false, address }: BrowserOptions = {}): TestBrowser {
+export function createBrowser(
+  issuer: TestIssuer,
+  { sockets = false, send: otherWay, address }: BrowserOptions = {},
+): TestBrowser {
   const cookies = new Map<string, string>();
   const setCookies: string[] = [];
-  const send = sockets ? sendBySocket : sendWithoutSocket;
+  const ownWay = sockets ? sendBySocket : sendWithoutSocket;
+  const send = otherWay ?? ((request: Sent) => ownWay(issuer, request));
   const { origin } = new URL(issuer.issuer);
   let page = '';
 
   async function request(method: 'GET' | 'POST', path: string, payload?: string, headers = {}): Promise<Visit> {
-    const response = await send(issuer, {
+    const response = await send({
       method,
       path,
       headers: {

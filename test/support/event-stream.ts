@@ -1,6 +1,7 @@
 /** Readers of server-sent events over real sockets. */
 import { once } from 'node:events';
 import http, { type IncomingHttpHeaders } from 'node:http';
+import https from 'node:https';
 import type { Socket } from 'node:net';
 
 /** One event as it came. */
@@ -25,17 +26,20 @@ export interface EventReader {
   close(): void;
 }
 
-/** Milliseconds for which an event is waited for. */
-const patience = 8_000;
+/** Milliseconds for which an event is waited for; heartbeats come every ten seconds. */
+const patience = 12_000;
 
-/** Opens a stream at a port of this machine; it ends with the test. */
+/** Opens a stream at a port of this machine, by TLS where a certificate is given; it ends with the test. */
 export async function openEvents(
   t: { teardown(undo: () => void): void },
   port: number,
   path = '/revocations/stream',
   headers: Record<string, string> = {},
+  ca?: string,
 ): Promise<EventReader> {
-  const request = http.get({ host: '127.0.0.1', port, path, headers, agent: false });
+  const asked = { port, path, headers, agent: false };
+  const request =
+    ca === undefined ? http.get({ host: '127.0.0.1', ...asked }) : https.get({ host: 'localhost', ca, ...asked });
   t.teardown(() => request.destroy());
   const [answer] = (await once(request, 'response')) as [http.IncomingMessage];
   const waiting: ((event: StreamEvent) => void)[] = [];

@@ -40,6 +40,8 @@ export interface ProgramOptions {
   readonly env?: Record<string, string>;
   /** Run as an account that may do nothing, where we are root: some refuse to be root. */
   readonly asNobody?: boolean;
+  /** What ends it and all that it has started; SIGKILL where not given. */
+  readonly stop?: NodeJS.Signals;
 }
 
 const nobody = { uid: 65_534, gid: 65_534 };
@@ -64,7 +66,7 @@ export function startProgram(t: Owner, name: string, args: readonly string[], op
     child.once('close', resolve);
   });
   t.teardown(() => {
-    child.kill('SIGKILL');
+    child.kill(options.stop ?? 'SIGKILL');
     return ended;
   });
   return { output: () => output, kill: (signal) => child.kill(signal), ended };
