@@ -40,6 +40,7 @@ import { countAllWaiting, deliveryTables } from './store/delivery.ts';
 import { createRefreshGate } from './store/refresh-gate.ts';
 import { clientCap, createRegistry } from './store/registry.ts';
 import { findUser } from './store/user.ts';
+import type { Tracing } from './telemetry/tracing.ts';
 import { createFeed } from './tokens/feed.ts';
 import { createMint } from './tokens/mint.ts';
 import { createRevoker } from './tokens/revocation.ts';
@@ -61,6 +62,7 @@ export interface AppOptions {
   readonly clock?: Clock;
   /** Stands in for the process clock itself, in milliseconds. */
   readonly wallClock?: () => number;
+  readonly tracing?: Tracing | undefined;
   /** Told of every statement that is sent to Postgres. */
   readonly onStatement?: (text: string) => void;
 }
@@ -95,7 +97,12 @@ export async function createApp(options: AppOptions): Promise<App> {
       ? undefined
       : (await import('./telemetry/metrics.ts')).createMetrics({ version: options.version, deliveryTables });
   const { onStatement } = options;
-  const connection = { patience: impatient, ...(onStatement && { onStatement }) };
+  const { tracing } = options;
+  const connection = {
+    patience: impatient,
+    ...(onStatement && { onStatement }),
+    ...(tracing && { traceStatement: tracing.statement }),
+  };
   // What keeps this process in step waits behind no request, so that requests that all wait do not make it go blind.
   const own = openDatabase(options.databaseUrl, { ...connection, maxConnections: 3 });
   const database = openDatabase(options.databaseUrl, { ...connection, isAway: () => replica.isAway() });
@@ -129,7 +136,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   const feed = createFeed();
   const mint = createMint({
     issuer: config.issuer,
-    keyring,
+    keyring: tracing?.spans(keyring, { sign: (alg) => `sign ${alg}` }) ?? keyring,
     accessTokenTtl: config.accessTokenTtl,
     permissionsOf: registry.permissionsOf,
     now,
@@ -141,6 +148,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     now,
     log,
     onAttempt: metrics?.deliveryAttempted,
+    fetch: tracing?.fetch,
   });
   const replica = createReplica({
     database: own,
@@ -180,7 +188,8 @@ export async function createApp(options: AppOptions): Promise<App> {
     refreshGrace: config.refreshGrace,
     onReuse: metrics?.reused,
   };
-  const passwords = createPasswords(hashingLimits(availableParallelism()));
+  const ownPasswords = createPasswords(hashingLimits(availableParallelism()));
+  const passwords = tracing?.spans(ownPasswords, { hash: 'hash password', verify: 'verify password' }) ?? ownPasswords;
   const addressOf = createAddressOf(log);
   const people = composePeople({
     config,
@@ -248,6 +257,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     trustProxy: config.trustProxy,
     instance,
     onAnswer: metrics?.answered,
+    traceRequest: tracing?.request,
     readiness: replica.readiness,
     caughtUp: replica.caughtUp,
     isRegisteredOrigin: registry.hasOrigin,

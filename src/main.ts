@@ -4,7 +4,8 @@ import { readFileSync } from 'node:fs';
 import type { Server } from 'node:https';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { pino } from 'pino';
+import { parseEnv } from 'node:util';
+import { type Logger, pino } from 'pino';
 import { type App, createApp } from './app.ts';
 import { type Config, readConfig } from './config.ts';
 import { CertificateError, readCertificate, watchCertificate } from './http/tls.ts';
@@ -13,6 +14,8 @@ import { type Logo, readLogo } from './login/pages/index.ts';
 import { startMessage } from './start-message.ts';
 import { DatabaseError } from './store/database-errors.ts';
 import { type EmbeddedPostgres, EmbeddedPostgresError, startEmbeddedPostgres } from './store/embedded/index.ts';
+import { readTraceSettings, type TraceSettings } from './telemetry/standard-variables.ts';
+import type { Tracing } from './telemetry/tracing.ts';
 import { startWorkers, type Workers, started as workerStarted } from './workers.ts';
 
 /** The package's folder: two above `dist/src`, or one above `src` itself, from which `npm run dev` runs. */
@@ -20,6 +23,9 @@ const packageFolder = resolve(import.meta.dirname, import.meta.filename.endsWith
 
 /** Milliseconds that a stop waits for the rest of the world; container runtimes lose patience after ten seconds. */
 const stopTimeout = 8_000;
+
+/** Milliseconds of them that the last traces may take. */
+const traceTimeout = 1_000;
 
 /** Nobody logs headers; should one come along with something else, it goes no further. */
 const serializers = { headers: () => '…', authorization: () => '…', cookie: () => '…' };
@@ -53,8 +59,25 @@ function readBrandLogo({ brandLogo }: Config): Logo | undefined {
 
 function configure(): Config {
   const dotenv = readIfPresent('.env');
+  // What is not ours to read is read from the environment alone, and wins there.
+  for (const [name, value] of Object.entries(parseEnv(dotenv ?? ''))) {
+    if (name.startsWith('OTEL_')) process.env[name] ??= value;
+  }
   const result = readConfig(process.env, { cwd: process.cwd(), ...(dotenv !== undefined && { dotenv }) });
   return result.ok ? result.config : exit(2, result.mistakes);
+}
+
+/** Traces, where OpenTelemetry's standard variables want them; its packages are loaded then alone. */
+async function trace(version: string, log: Logger): Promise<Tracing | undefined> {
+  let settings: TraceSettings | undefined;
+  try {
+    settings = readTraceSettings(process.env);
+  } catch (error) {
+    return exit(2, [(error as Error).message]);
+  }
+  if (settings === undefined) return undefined;
+  const { startTracing } = await import('./telemetry/tracing.ts');
+  return startTracing({ ...settings, version, onTrouble: (message) => log.warn(message) });
 }
 
 /** What a person can do something about is one line; anything else is a mistake of ours and shows where. */
@@ -85,6 +108,7 @@ async function main(): Promise<void> {
   let embedded: EmbeddedPostgres | undefined;
   let app: App | undefined;
   let workers: Workers | undefined;
+  let tracing: Tracing | undefined;
   let stopping = false;
 
   async function start(): Promise<void> {
@@ -112,6 +136,7 @@ async function main(): Promise<void> {
       });
       return;
     }
+    tracing = await trace(version, log);
     app = await createApp({
       config,
       databaseUrl,
@@ -119,6 +144,7 @@ async function main(): Promise<void> {
       version,
       migrations: join(packageFolder, 'prisma', 'migrations'),
       certificate,
+      tracing,
       ...(logo && { logo }),
     });
     if (stopping) return;
@@ -150,6 +176,7 @@ async function main(): Promise<void> {
     const closed = Promise.all([workers?.stop(), app?.close(), starting.catch(() => undefined)]);
     const late = delay(stopTimeout).then(() => log.warn('not all is closed: leaving it'));
     await Promise.race([closed, late]).catch((err) => log.error({ err }, 'while closing'));
+    await tracing?.close(traceTimeout);
     await embedded?.stop().catch((err) => log.error({ err }, 'while stopping Postgres'));
     destination.flushSync();
   }

@@ -27,6 +27,13 @@ const owned: Record<string, string> = {
   '@node-rs/argon2': 'crypto',
   fastify: 'http',
   'prom-client': 'telemetry',
+  '@opentelemetry/api': 'telemetry',
+  '@opentelemetry/context-async-hooks': 'telemetry',
+  '@opentelemetry/core': 'telemetry',
+  '@opentelemetry/exporter-trace-otlp-http': 'telemetry',
+  '@opentelemetry/exporter-trace-otlp-proto': 'telemetry',
+  '@opentelemetry/resources': 'telemetry',
+  '@opentelemetry/sdk-trace-base': 'telemetry',
 };
 
 /** Files beside the rooms, which see all of them: the composition root, its configuration and its words. */

@@ -8,18 +8,19 @@ import Fastify, {
   type FastifyReply,
   type FastifyRequest,
   LogController,
+  type onRequestHookHandler,
 } from 'fastify';
 import type { Logger } from 'pino';
 import { ProtocolError } from '../protocol/error.ts';
-import type { Seconds } from '../protocol/time.ts';
 import { type AdmissionOptions, type Admit, createAdmission } from './admission.ts';
 import type { Endpoint } from './endpoint.ts';
-import { outcomeOf, sendClientError, sendError } from './errors.ts';
+import { sendClientError, sendError } from './errors.ts';
 import { parseForm } from './form.ts';
 import { hasOneHost } from './request.ts';
 import type { Certificate } from './tls.ts';
+import { type Watchers, watch } from './watching.ts';
 
-export interface ServerOptions extends AdmissionOptions {
+export interface ServerOptions extends AdmissionOptions, Watchers {
   /** Paths of the endpoints lie below this one's. */
   readonly issuer: string;
   readonly endpoints: readonly Endpoint[];
@@ -30,24 +31,10 @@ export interface ServerOptions extends AdmissionOptions {
   readonly trustProxy: readonly string[];
   /** Begins each request id, so that ids of several instances differ. */
   readonly instance: string;
-  /** Told of each answer of an endpoint, if given; that has its price. */
-  readonly onAnswer?: OnAnswer | undefined;
   /** Whether a client has registered the origin, and whether a first-party client has. */
   isRegisteredOrigin(origin: string): boolean;
   isFirstPartyOrigin(origin: string): boolean;
 }
-
-/**
- * `outcome` is the code of the answer's error, `refused` where it has none, else `ok`. Without `duration`, in seconds, where the
- * end of the answer is up to its reader.
- */
-export type OnAnswer = (
-  path: string,
-  method: string,
-  status: number,
-  outcome: string,
-  duration: Seconds | undefined,
-) => void;
 
 /** Bytes. The longest request of the protocol is a few kilobytes. */
 const bodyLimit = 64 * 1024;
@@ -146,21 +133,23 @@ function route(server: FastifyInstance, url: string, endpoint: Endpoint, options
   const { method } = endpoint;
   const secure = options.issuer.startsWith('https:');
   const admitHere = admit(endpoint);
+  const { begin, handle, end } = watch(endpoint, options);
+  const letIn: onRequestHookHandler = (request, reply, done) => {
+    allowReading(request, reply, endpoint, options);
+    if (method !== 'GET') reply.header('cache-control', 'no-store');
+    // Of a year, for browsers alone (RFC 6797).
+    if (secure && endpoint.serves === 'people') reply.header('strict-transport-security', 'max-age=31536000');
+    const refusal = admitHere(request);
+    if (refusal instanceof Promise) refusal.then(done, done);
+    else done(refusal);
+  };
   const add = (to: FastifyInstance) =>
     to.route({
       url,
       method,
-      onRequest(request, reply, done) {
-        allowReading(request, reply, endpoint, options);
-        if (method !== 'GET') reply.header('cache-control', 'no-store');
-        // Of a year, for browsers alone (RFC 6797).
-        if (secure && endpoint.serves === 'people') reply.header('strict-transport-security', 'max-age=31536000');
-        const refusal = admitHere(request);
-        if (refusal instanceof Promise) refusal.then(done, done);
-        else done(refusal);
-      },
-      ...(options.onAnswer && { onResponse: countAnswer(endpoint, options.onAnswer) }),
-      handler: (request, reply) => endpoint.handle(request, reply),
+      onRequest: begin === undefined ? letIn : [begin, letIn],
+      ...(end && { onResponse: end }),
+      handler: handle,
       ...(endpoint.sendError && { errorHandler: endpoint.sendError }),
     });
   if (endpoint.accepts === 'json') {
@@ -179,14 +168,6 @@ function route(server: FastifyInstance, url: string, endpoint: Endpoint, options
     allowReading(request, reply, endpoint, options);
     return reply.code(204).headers(preflight).send();
   });
-}
-
-function countAnswer({ path, method, close }: Endpoint, onAnswer: OnAnswer) {
-  return (_request: FastifyRequest, reply: FastifyReply, done: () => void) => {
-    const duration = close === undefined ? reply.elapsedTime / 1000 : undefined;
-    onAnswer(path, method, reply.statusCode, outcomeOf(reply), duration);
-    done();
-  };
 }
 
 /** Bytes. What is sent as JSON is an address and a password. */

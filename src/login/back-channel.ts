@@ -31,6 +31,7 @@ export interface BackChannelOptions {
   now(): NumericDate;
   readonly log: Logger;
   readonly onAttempt?: OnAttempt | undefined;
+  readonly fetch?: typeof fetch | undefined;
   /** Milliseconds; 5,000 and 2,000 where not given. */
   readonly timeout?: number;
   readonly patience?: number;
@@ -88,7 +89,7 @@ export function createBackChannel(options: BackChannelOptions): BackChannel {
     const { userId: subject, sessionId } = delivery;
     const sid = sessionId ?? undefined;
     const token = await options.logoutToken({ clientId: client.id, alg: client.idTokenAlg, subject, sid });
-    return post(uri, { body: new URLSearchParams({ logout_token: token }) }, signal, ({ status }) =>
+    return post(uri, { body: new URLSearchParams({ logout_token: token }), by: options.fetch }, signal, ({ status }) =>
       // 204 is what frameworks make of an answer without a body (Back-Channel Logout §2.8).
       status === 200 || status === 204 ? undefined : { why: `it answered ${status}` },
     );

@@ -8,14 +8,21 @@ export interface Answered {
   text(most: number): Promise<string | undefined>;
 }
 
+/** What is posted, `by` another `fetch` where one is given. */
+export interface Posted {
+  readonly body: string | URLSearchParams;
+  readonly headers?: Record<string, string>;
+  readonly by?: typeof fetch | undefined;
+}
+
 /** Posts, and hands the answer to `read`; what that leaves of it is hung up on. Follows no redirect. Throws what `fetch` throws. */
 export async function post<T>(
   uri: string,
-  { body, headers = {} }: { readonly body: string | URLSearchParams; readonly headers?: Record<string, string> },
+  { body, headers = {}, by = fetch }: Posted,
   signal: AbortSignal,
   read: (answer: Answered) => Promise<T> | T,
 ): Promise<T> {
-  const answer = await fetch(uri, { method: 'POST', body, headers, redirect: 'manual', signal });
+  const answer = await by(uri, { method: 'POST', body, headers, redirect: 'manual', signal });
   try {
     return await read({ status: answer.status, text: (most) => textOf(answer, most) });
   } finally {

@@ -1,4 +1,5 @@
 /** Owns the connections to Postgres: one pool, which Prisma and hand-written SQL share. Knows no table. */
+import { AsyncResource } from 'node:async_hooks';
 import { createHash } from 'node:crypto';
 import { PrismaPg } from '@prisma/adapter-pg';
 import pg from 'pg';
@@ -53,6 +54,8 @@ export interface Database {
 export interface DatabaseOptions {
   /** Told the text of every statement before it is sent, Prisma's too; not the one that sets up a new connection. */
   onStatement?: (text: string) => void;
+  /** The same, and what it answers is told when the statement has been answered, with the error where it failed. */
+  traceStatement?: (text: string) => (error?: unknown) => void;
   /** Who acts by it; the issuer itself where not given. */
   actor?: string;
   /** 10 where not given. */
@@ -68,7 +71,7 @@ export interface DatabaseOptions {
  * `configuration` where the URL (or a certificate file it names) cannot be read.
  */
 export function openDatabase(url: string, options: DatabaseOptions = {}): Database {
-  const { onStatement, patience = patient } = options;
+  const { onStatement, traceStatement, patience = patient } = options;
   const config: pg.ClientConfig = {
     connectionString: url,
     application_name: 'keyturn',
@@ -86,12 +89,14 @@ export function openDatabase(url: string, options: DatabaseOptions = {}): Databa
     onConnect: (client) => setUp(client, { schema, address, patience }),
   });
   if (options.isAway !== undefined) refuseWhile(pool, options.isAway, address);
+  if (traceStatement !== undefined) keepContext(pool);
   // A connection that breaks while nobody uses it is replaced by the pool, and one in use fails its statement as well:
   // there is nothing to do here, but unheard 'error' events would end the process.
   pool.on('error', () => undefined);
   pool.on('connect', (client) => {
     client.on('error', () => undefined);
     if (onStatement !== undefined) reportStatements(client, onStatement);
+    if (traceStatement !== undefined) traceStatements(client, traceStatement);
   });
 
   const idle = new Set<pg.ClientBase>();
@@ -204,6 +209,31 @@ function reportStatements(client: pg.ClientBase, onStatement: (text: string) => 
     const [statement] = sent as [string | { text: string }];
     onStatement(typeof statement === 'string' ? statement : statement.text);
     return send(...sent);
+  }) as typeof client.query;
+}
+
+/** Whoever waits for a connection gets it by the hand of another: without this, in the other's asynchronous context. */
+function keepContext(pool: pg.Pool): void {
+  const connect = pool.connect.bind(pool) as (callback?: (...given: unknown[]) => void) => unknown;
+  pool.connect = ((callback?: (...given: unknown[]) => void) =>
+    connect(callback && AsyncResource.bind(callback))) as typeof pool.connect;
+}
+
+function traceStatements(client: pg.ClientBase, traceStatement: (text: string) => (error?: unknown) => void): void {
+  const send = client.query.bind(client) as (...sent: unknown[]) => unknown;
+  client.query = ((...sent: unknown[]) => {
+    const [statement] = sent as [string | { text: string }];
+    const answered = traceStatement(typeof statement === 'string' ? statement : statement.text);
+    const callback = sent.at(-1);
+    if (typeof callback === 'function') {
+      return send(...sent.slice(0, -1), (error: unknown, ...rest: unknown[]) => {
+        answered(error);
+        callback(error, ...rest);
+      });
+    }
+    const sending = send(...sent);
+    if (sending instanceof Promise) sending.then(() => answered(), answered);
+    return sending;
   }) as typeof client.query;
 }
 
