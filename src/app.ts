@@ -6,13 +6,13 @@ import { availableParallelism } from 'node:os';
 import { createDenylist } from '@keyturn/verifier/denylist';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import { adminResource } from './admin/access.ts';
 import { type Clock, createClock } from './clock.ts';
 import type { Config } from './config.ts';
 import { newId } from './crypto/handle.ts';
 import { createPasswords, hashingLimits } from './crypto/password.ts';
 import type { GrantServices } from './grants/grant-type.ts';
 import { createAddressOf } from './http/address.ts';
-import { createAdminServer } from './http/admin-server.ts';
 import { createClientAuthenticator } from './http/client-authentication.ts';
 import { healthEndpoints } from './http/endpoints/health.ts';
 import { introspectionEndpoint } from './http/endpoints/introspect.ts';
@@ -106,7 +106,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   // What keeps this process in step waits behind no request, so that requests that all wait do not make it go blind.
   const own = openDatabase(options.databaseUrl, { ...connection, maxConnections: 3 });
   const database = openDatabase(options.databaseUrl, { ...connection, isAway: () => replica.isAway() });
-  const registry = createRegistry(own, clientCap, database);
+  const registry = createRegistry(own, clientCap, database, [adminResource(config.issuer)]);
   const keyEncryptionKeys = await readKeyEncryptionKeys(config.keysDir);
   for (const file of keyEncryptionKeys.exposed)
     log.warn({ file }, 'others may get at key-encryption keys by this: chmod go= it');
@@ -174,7 +174,9 @@ export async function createApp(options: AppOptions): Promise<App> {
   });
 
   const tail = () => replica.longestTokenTtl() + pollInterval + 2 * clockSkew;
-  const revoker = createRevoker({ database, now, longestLife: tail, onVoid: denylist.add });
+  const isReady = () => ['ok', 'degraded'].includes(replica.readiness().status);
+  const revocation = { now, longestLife: tail, onVoid: denylist.add };
+  const revoker = createRevoker({ database, ...revocation });
   const reader = createTokenReader({ issuer: config.issuer, keys: keyring.rows, denylist, now });
   const refreshIdle = config.refreshTokenTtl / 2;
   const grantServices: GrantServices = {
@@ -225,7 +227,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     pool: database.pool,
     clockOffset: () => clock.offset() / 1000,
     deliveriesWaiting: () => countAllWaiting(database),
-    ready: () => ['ok', 'degraded'].includes(replica.readiness().status),
+    ready: isReady,
   });
   const endpoints = [
     jwksEndpoint(keyring, config.jwksMaxAge),
@@ -264,7 +266,15 @@ export async function createApp(options: AppOptions): Promise<App> {
     isFirstPartyOrigin: (origin) => registry.firstPartyOf(origin).length > 0,
   });
 
-  const adminServer = metrics && createAdminServer(metrics);
+  const adminServer =
+    metrics &&
+    (await (
+      await import('./administration.ts')
+    ).composeAdministration({
+      ...{ issuer: config.issuer, version: options.version, certificate: options.certificate },
+      ...{ database, passwords, reader, revocation, metrics, log, now, schedule },
+      ready: isReady,
+    }));
 
   return {
     server,

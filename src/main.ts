@@ -148,7 +148,9 @@ async function main(): Promise<void> {
       ...(logo && { logo }),
     });
     if (stopping) return;
-    if (files && certificate) watchCertificate(app.server.server as Server, files, certificate, log);
+    for (const { server } of [app.server, app.adminServer].filter((one) => one !== undefined)) {
+      if (files && certificate) watchCertificate(server as Server, files, certificate, log);
+    }
     await app.server.listen({ host: config.host, port: config.port });
     await app.adminServer?.listen({ host: config.adminHost, port: config.adminPort ?? 0 });
     await app.start();

@@ -37,7 +37,17 @@ const owned: Record<string, string> = {
 };
 
 /** Files beside the rooms, which see all of them: the composition root, its configuration and its words. */
-const top = ['main.ts', 'app.ts', 'people.ts', 'workers.ts', 'replica.ts', 'clock.ts', 'config.ts', 'start-message.ts'];
+const top = [
+  'main.ts',
+  'app.ts',
+  'people.ts',
+  'administration.ts',
+  'workers.ts',
+  'replica.ts',
+  'clock.ts',
+  'config.ts',
+  'start-message.ts',
+];
 
 interface Source {
   /** Path below the project's folder. */

@@ -88,23 +88,23 @@ export function toClientValues(options: ClientOptions): ClientValues {
   if (options.public && options.auth !== undefined && options.auth !== 'none') {
     throw mistake('--public goes with no --auth but none');
   }
-  const change: { [Field in keyof ClientValues]: ClientValues[Field] | undefined } = {
-    name: options.name,
-    grantTypes: options.grant,
-    redirectUris: options.redirectUri,
-    postLogoutRedirectUris: options.postLogoutRedirectUri,
-    backchannelLogoutUri: options.backchannelLogoutUri,
+  const values: ClientValues = {
+    client_name: options.name,
+    grant_types: options.grant,
+    redirect_uris: options.redirectUri,
+    post_logout_redirect_uris: options.postLogoutRedirectUri,
+    backchannel_logout_uri: options.backchannelLogoutUri,
     origins: options.origin,
-    resources: options.audience,
-    scopes: options.scope,
+    audiences: options.audience,
+    scope: options.scope?.join(' '),
     serves: options.serves,
-    authMethod: auth,
-    firstParty: options.firstParty,
-    cookieDomain: options.cookieDomain,
-    skipConsent: options.skipConsent,
-    pkceRequired: options.pkce && options.pkce === 'required',
-    idTokenAlg: options.idTokenAlg,
-    refreshRotates: options.refresh && options.refresh === 'rotate',
+    token_endpoint_auth_method: auth,
+    first_party: options.firstParty,
+    cookie_domain: options.cookieDomain,
+    skip_consent: options.skipConsent,
+    pkce_required: options.pkce && options.pkce === 'required',
+    id_token_signed_response_alg: options.idTokenAlg,
+    refresh_rotates: options.refresh && options.refresh === 'rotate',
   };
-  return Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined));
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
 }

@@ -24,7 +24,7 @@ export function addClientCommands(program: Command): void {
   withClientOptions(client.command('add').description('add a client; its secret is shown once'))
     .argument('<name>', 'its name, for people', nameArgument)
     .action(async (name: string, options: ClientOptions) => {
-      const values = { ...toClientValues(options), name };
+      const values = { ...toClientValues(options), client_name: name };
       const { client } = await withDatabase((context) => addClient(context, values));
       showWithSecret(options, client);
     });

@@ -42,28 +42,12 @@ export interface ClientWithSecret extends ClientDocument {
   readonly client_secret: string | null;
 }
 
-/** What an administrator says of a client. */
-export type ClientValues = Partial<
-  Pick<
-    Client,
-    | 'name'
-    | 'authMethod'
-    | 'grantTypes'
-    | 'redirectUris'
-    | 'postLogoutRedirectUris'
-    | 'backchannelLogoutUri'
-    | 'origins'
-    | 'scopes'
-    | 'resources'
-    | 'serves'
-    | 'firstParty'
-    | 'cookieDomain'
-    | 'skipConsent'
-    | 'pkceRequired'
-    | 'idTokenAlg'
-    | 'refreshRotates'
-  >
->;
+/** What an administrator says of a client, in the same words. */
+export type ClientValues = {
+  readonly [Member in Settable]?: ClientDocument[Member] | undefined;
+};
+
+type Settable = Exclude<keyof ClientDocument, 'client_id' | 'previous_secret_expires_at' | 'disabled_at'>;
 
 export async function listClients({ database }: AdminContext, asked: PageAsked): Promise<Page<ClientDocument>> {
   return page(
@@ -84,11 +68,11 @@ export async function showClient({ database }: AdminContext, id: string): Promis
  */
 export async function addClient(
   context: AdminContext,
-  values: ClientValues & Pick<Client, 'name'>,
+  values: ClientValues & Pick<ClientDocument, 'client_name'>,
   key?: string,
 ): Promise<{ client: ClientWithSecret; added: boolean }> {
   const id = key === undefined ? newId('client') : idFrom('client', `${context.database.actor.actor}\0${key}`);
-  const described = { ...clientDefaults, id, ...values };
+  const described = { ...clientDefaults, id, name: values.client_name, ...toClient(values) };
   const secret = described.authMethod === 'none' ? null : newSecret('ktcs');
   const client: Client = { ...described, secretDigests: secret === null ? [] : [digestSecret(secret)] };
   requireAppointment(context, client);
@@ -105,8 +89,9 @@ export async function addClient(
 /** Changes what is given; lists replace the old ones. */
 export async function updateClient(context: AdminContext, id: string, values: ClientValues): Promise<ClientDocument> {
   const known = await knownResources(context);
+  const changes = toClient(values);
   const updated = await change(context, id, (before) => {
-    const after = { ...before, ...values };
+    const after = { ...before, ...changes };
     if (after.authMethod !== 'none' && after.secretDigests.length === 0) {
       throw new AdminError(
         'invalid',
@@ -115,7 +100,7 @@ export async function updateClient(context: AdminContext, id: string, values: Cl
     }
     requireAppointment(context, after);
     requireConsistent(after, known, context.issuer);
-    return values;
+    return changes;
   });
   return toDocument(updated);
 }
@@ -218,4 +203,27 @@ function toDocument(client: Client): ClientDocument {
     previous_secret_expires_at: client.previousSecretExpiresAt,
     disabled_at: client.disabledAt,
   };
+}
+
+/** What is given of a client, as the other rooms call it. */
+function toClient(values: ClientValues): ClientChange {
+  const change: { [Field in keyof ClientChange]: ClientChange[Field] | undefined } = {
+    name: values.client_name,
+    grantTypes: values.grant_types,
+    resources: values.audiences,
+    scopes: values.scope?.split(' ').filter(Boolean),
+    redirectUris: values.redirect_uris,
+    postLogoutRedirectUris: values.post_logout_redirect_uris,
+    backchannelLogoutUri: values.backchannel_logout_uri,
+    origins: values.origins,
+    serves: values.serves,
+    authMethod: values.token_endpoint_auth_method,
+    idTokenAlg: values.id_token_signed_response_alg,
+    pkceRequired: values.pkce_required,
+    refreshRotates: values.refresh_rotates,
+    skipConsent: values.skip_consent,
+    firstParty: values.first_party,
+    cookieDomain: values.cookie_domain,
+  };
+  return Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined));
 }

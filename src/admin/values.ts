@@ -72,6 +72,15 @@ export const scopeToken: TextValue = {
   says: 'must be one scope token: printable ASCII without spaces, quotes and backslashes',
 };
 
+/** Scope tokens with a space between, each once. */
+export const scope: TextValue = {
+  accepts: (text) => {
+    const tokens = text.split(' ');
+    return text === '' || (tokens.every(scopeToken.accepts) && new Set(tokens).size === tokens.length);
+  },
+  says: 'must be scope tokens with one space between, each once',
+};
+
 /** Words for people. */
 export const name: TextValue = {
   accepts: (text) =>
@@ -86,6 +95,12 @@ export const name: TextValue = {
 export const roleName: TextValue = {
   accepts: (text) => /^[\x21-\x7e]{1,64}$/.test(text),
   says: 'must be 1 to 64 printable ASCII characters without spaces',
+};
+
+/** A description of a scope, which may be missing. */
+export const description: TextValue = {
+  accepts: (text) => text === '' || name.accepts(text),
+  says: `${name.says}, or nothing`,
 };
 
 export const email: TextValue = {
@@ -106,4 +121,10 @@ export const tokenId: TextValue = {
 export const grantId: TextValue = {
   accepts: (text) => /^[\w-]{1,100}$/.test(text),
   says: 'must be the gid of a refresh token',
+};
+
+/** What a caller chooses to name a request by, so that it may be repeated. */
+export const idempotencyKey: TextValue = {
+  accepts: (text) => /^[\x21-\x7e]{8,255}$/.test(text),
+  says: 'must be 8 to 255 printable ASCII characters without spaces',
 };

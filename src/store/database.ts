@@ -135,6 +135,11 @@ export function openDatabase(url: string, options: DatabaseOptions = {}): Databa
   };
 }
 
+/** The same database, with somebody else who acts by it. */
+export function actingAs(database: Database, actor: Actor): Database {
+  return { ...database, actor };
+}
+
 /** A client that lets go of its socket when it gives up, where `pg` would wait for the server to hang up. */
 class Client extends pg.Client {
   constructor(config?: pg.ClientConfig) {

@@ -32,8 +32,16 @@ export interface Registry {
   readonly version: number;
 }
 
-/** `onDemand` is the way to the database of what requests name beyond the cap. */
-export function createRegistry(database: Database, cap = clientCap, onDemand = database): Registry {
+/**
+ * `onDemand` is the way to the database of what requests name beyond the cap; `builtIn` are resource services that are in
+ * no table, and in no list.
+ */
+export function createRegistry(
+  database: Database,
+  cap = clientCap,
+  onDemand = database,
+  builtIn: readonly Resource[] = [],
+): Registry {
   let clients = new Map<string, Client>();
   let resources = new Map<string, Resource>();
   let permissions = new Map<string, readonly string[]>();
@@ -80,7 +88,8 @@ export function createRegistry(database: Database, cap = clientCap, onDemand = d
       // Not moved to the end by each use: in a map of this size that takes longer than the signature.
       return client;
     },
-    resource: (identifier) => resources.get(identifier),
+    resource: (identifier) =>
+      resources.get(identifier) ?? builtIn.find((resource) => resource.identifier === identifier),
     resources: () => resources.values(),
     hasOrigin: origins.has,
     firstPartyOf: origins.firstPartyOf,
