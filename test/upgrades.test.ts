@@ -63,7 +63,8 @@ async function writeRows(database: Database, tables: readonly Table[]): Promise<
       [row?.rows],
     );
   }
-  for (const table of ['change', 'revocation']) {
+  for (const table of ['change', 'revocation', 'audit_event']) {
+    if (!tables.some(({ name }) => name === table)) continue;
     await database.query(`SELECT setval('${table}_id_seq', (SELECT max(id) FROM ${table}))`);
   }
 }
