@@ -7,7 +7,8 @@ import type { Certificate } from './http/tls.ts';
 import type { Schedule } from './keys/lifecycle.ts';
 import type { NumericDate } from './protocol/time.ts';
 import { actingAs, type Database } from './store/database.ts';
-import { createRevoker, type RevokerOptions } from './tokens/revocation.ts';
+import type { ActOptions } from './tokens/act.ts';
+import { createRevoker } from './tokens/revocation.ts';
 import type { TokenReader } from './tokens/verification.ts';
 
 export interface AdministrationParts {
@@ -16,7 +17,7 @@ export interface AdministrationParts {
   readonly database: Database;
   readonly passwords: AdminContext['passwords'];
   readonly reader: TokenReader;
-  readonly revocation: Omit<RevokerOptions, 'database'>;
+  readonly revocation: Omit<ActOptions, 'database'>;
   readonly metrics: Rendered;
   readonly log: Logger;
   readonly certificate: Certificate | undefined;
