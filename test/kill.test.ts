@@ -63,12 +63,12 @@ function launchCommand(owner: Owner, env: Record<string, string>, args: readonly
   return ended;
 }
 
-/** What an administrator does meanwhile, in turn, and milliseconds within which all is killed. */
-const acts: readonly { args?: readonly string[]; within: number }[] = [
+/** What an administrator does meanwhile, in turn, and milliseconds within which all is killed then. */
+const acts: readonly ({ args: readonly string[]; within: number } | undefined)[] = [
   { args: ['keys', 'rewrap', '--new'], within: 4_000 },
-  { within: 400 },
+  undefined,
   { args: ['keys', 'rotate', '--now'], within: 1_500 },
-  ...Array.from({ length: 5 }, () => ({ within: 400 })),
+  ...Array.from({ length: 5 }, () => undefined),
 ];
 
 const grace = 60;
@@ -108,15 +108,27 @@ async function walk(t: Test, seed: number, runs: number, seen: Seen): Promise<vo
     return server;
   }
 
+  async function someSteps(): Promise<void> {
+    for (const lane of lanes) for (let more = 0; more < 3; more += 1) await lane.step();
+  }
+
   for (; run < runs; run += 1) {
     await round(async (owner) => {
       const server = await startAgain(owner);
-      const { args, within } = acts[run % acts.length] as (typeof acts)[number];
-      const done = args === undefined ? [] : [launchCommand(owner, env, args)];
+      if (run === 0) await someSteps();
+      const act = acts[run % acts.length];
+      const done = act && launchCommand(owner, env, act.args);
       let killed = false;
+      let left = random.whole(1, 80);
+      let enough = () => {};
+      const soon = new Promise<void>((resolve) => {
+        enough = resolve;
+      }).then(() => delay(random.whole(0, 15)));
       const walking = lanes.map(async (lane) => {
         for (;;) {
           try {
+            left -= 1;
+            if (left === 0) enough();
             await lane.step();
           } catch (error) {
             if (killed && error instanceof TypeError) return; // what `fetch` throws where nobody is
@@ -126,8 +138,9 @@ async function walk(t: Test, seed: number, runs: number, seen: Seen): Promise<vo
       });
       const all = Promise.all(walking);
       all.catch(() => undefined);
-      // Once an administrator is done there is nothing more to wait for.
-      await Promise.race([delay(random.whole(5, within)), all, ...done]);
+      // Amidst a step, however long the machine takes for one, or amidst what the administrator does, while that lasts.
+      if (act === undefined) await Promise.race([soon, all]);
+      else await Promise.race([delay(random.whole(5, act.within)), all, done]);
       killed = true;
       await kill(server);
       await all;
@@ -138,7 +151,7 @@ async function walk(t: Test, seed: number, runs: number, seen: Seen): Promise<vo
     const server = await startAgain(owner);
     const { code, stderr } = await server.keyturn('keys', 'rewrap');
     t.equal(code, 0, `what a rewrap left is gone on with: ${stderr}`);
-    for (const lane of lanes) for (let more = 0; more < 3; more += 1) await lane.step();
+    await someSteps();
   });
 }
 
