@@ -1,30 +1,23 @@
 /** What a person does, in a real Chromium, with the demo's web apps and API on ports of their own. */
-import type { FastifyInstance } from 'fastify';
 import type { Page } from 'playwright-core';
 import { type Test, test } from 'tap';
-import { createOrdersApi } from '../scripts/demo/orders-api.ts';
-import { createWebApp } from '../scripts/demo/web-app.ts';
 import { openBrowser, withoutBrowser } from './support/chromium.ts';
-import { freePort, orders, registerResource, startIssuer, type TestIssuer } from './support/issuer.ts';
+import { startExample } from './support/examples.ts';
+import { freePort, registerResource, startIssuer, type TestIssuer } from './support/issuer.ts';
 import { newVerifier, password, registerApp, registerUser } from './support/people.ts';
 
-async function serve(t: Test, server: FastifyInstance, port: number): Promise<void> {
-  await server.listen({ host: 'localhost', port });
-  t.teardown(() => server.close());
-}
-
-async function startApp(t: Test, issuer: TestIssuer, name: string, ordersUrl: string): Promise<string> {
+async function startApp(t: Test, issuer: TestIssuer, name: string, api: string): Promise<string> {
   const port = await freePort();
   const url = `http://localhost:${port}`;
-  const client = await registerApp(issuer, {
+  const { id, secret } = await registerApp(issuer, {
     name,
+    grantTypes: ['authorization_code', 'refresh_token'],
     redirectUris: [`${url}/callback`],
     postLogoutRedirectUris: [`${url}/`],
     backchannelLogoutUri: `${url}/backchannel-logout`,
   });
-  const { id: clientId, secret: clientSecret } = client;
-  const app = { name, color: '#444444', url, issuer: issuer.issuer, clientId, clientSecret, ordersUrl };
-  await serve(t, await createWebApp(app), port);
+  const client = { CLIENT_ID: id, CLIENT_SECRET: secret };
+  await startExample(t, 'web-app', { ISSUER: issuer.issuer, NAME: name, PORT: String(port), API: api, ...client });
   return url;
 }
 
@@ -33,12 +26,9 @@ async function start(t: Test) {
   await registerResource(issuer);
   await registerUser(issuer);
   const apiPort = await freePort();
-  await serve(t, await createOrdersApi(issuer.issuer, orders.identifier), apiPort);
-  const ordersUrl = `http://localhost:${apiPort}/orders`;
-  const [shop, bookings] = [
-    await startApp(t, issuer, 'Web shop', ordersUrl),
-    await startApp(t, issuer, 'Bookings', ordersUrl),
-  ];
+  await startExample(t, 'api', { ISSUER: issuer.issuer, PORT: String(apiPort) });
+  const api = `http://localhost:${apiPort}`;
+  const [shop, bookings] = [await startApp(t, issuer, 'Web shop', api), await startApp(t, issuer, 'Bookings', api)];
   const browser = await openBrowser();
   t.teardown(() => browser.close());
   // Nothing of ours needs scripts, so the pages are met as who has switched them off meets them.

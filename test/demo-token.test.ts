@@ -1,10 +1,10 @@
 /** The demo's page of one token, in a real Chromium, with its API and an issuer on ports of their own. */
 import type { FastifyInstance } from 'fastify';
 import { t as file, type Test, test } from 'tap';
-import { createOrdersApi } from '../scripts/demo/orders-api.ts';
 import { createTokenApp } from '../scripts/demo/token-app.ts';
 import { openBrowser, withoutBrowser } from './support/chromium.ts';
-import { freePort, orders, registerClient, registerResource, startIssuer } from './support/issuer.ts';
+import { startExample } from './support/examples.ts';
+import { freePort, registerClient, registerResource, startIssuer } from './support/issuer.ts';
 import { eventually, keyturn } from './support/process.ts';
 
 const settings = { KEY_SIGN_FOR: '320', ACCESS_TOKEN_TTL: '300', JWKS_MAX_AGE: '10' };
@@ -18,7 +18,7 @@ async function serve(server: FastifyInstance, port: number): Promise<void> {
 }
 
 const [apiPort, port] = [await freePort(), await freePort()];
-await serve(await createOrdersApi(issuer.issuer, orders.identifier), apiPort);
+await startExample(file, 'api', { ISSUER: issuer.issuer, PORT: String(apiPort) });
 const url = `http://localhost:${port}`;
 const app = await createTokenApp({
   ...{ url, issuer: issuer.issuer, clientId: client.id, clientSecret: client.secret },

@@ -1,6 +1,6 @@
 /**
- * `npm run demo`: an issuer, two web apps, an API and a page of one token on this machine, and an account to try them with.
- * Everything lives in a temporary folder and is gone when it ends.
+ * `npm run demo`: an issuer, two web apps and an API (of examples/), and a page of one token on this machine, and an account to
+ * try them with. Everything lives in a temporary folder and is gone when it ends.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
@@ -8,9 +8,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import type { KeyLife } from './keys-view.ts';
-import { createOrdersApi } from './orders-api.ts';
 import { createTokenApp } from './token-app.ts';
-import { createWebApp } from './web-app.ts';
 
 const checkout = resolve(import.meta.dirname, '../../..');
 const port = Number(process.env.PORT ?? 3000);
@@ -18,8 +16,8 @@ const issuer = `http://localhost:${port}`;
 const audience = 'https://orders.example';
 const account = { email: 'ada@example.org', password: 'turn the key twice' };
 const apps = [
-  { name: 'Web shop', color: '#7a3e9d', url: `http://localhost:${port + 1}` },
-  { name: 'Bookings', color: '#b3541e', url: `http://localhost:${port + 2}` },
+  { name: 'Web shop', port: port + 1, url: `http://localhost:${port + 1}` },
+  { name: 'Bookings', port: port + 2, url: `http://localhost:${port + 2}` },
 ];
 
 const folder = await mkdtemp(join(tmpdir(), 'keyturn-demo-'));
@@ -57,38 +55,31 @@ function keyturn<Printed = Record<string, string>>(args: string[], input = ''): 
   });
 }
 
-function startIssuer(): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [join(checkout, 'dist/src/main.js')], {
+/** Starts a program; resolves once it has said `ready`. */
+function startProgram(path: string, ready: string, settings: Record<string, string> = {}): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [join(checkout, path)], {
     cwd: folder,
-    env,
+    env: { ...env, ...settings },
     detached: true, // Ctrl-C is for us: the issuer goes last
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  programs.unshift(child);
   return new Promise((done, fail) => {
-    child.stdout?.on('data', (chunk) => String(chunk).includes('Next, ') && done(child));
-    child.once('exit', (code) => fail(new Error(`the issuer ended with exit code ${code}`)));
+    child.stdout?.on('data', (chunk) => String(chunk).includes(ready) && done(child));
+    child.once('exit', (code) => fail(new Error(`${path} ended with exit code ${code}`)));
   });
 }
 
-async function addApp({ name, color, url }: (typeof apps)[number], ordersUrl: string): Promise<FastifyInstance> {
+async function addApp({ name, port: appPort, url }: (typeof apps)[number], api: string): Promise<void> {
   const added = await keyturn([
-    ...['client', 'add', name, '--grant', 'authorization_code', '--redirect-uri', `${url}/callback`],
-    ...['--post-logout-redirect-uri', `${url}/`, '--backchannel-logout-uri', `${url}/backchannel-logout`],
-    ...[
-      '--audience',
-      audience,
-      '--scope',
-      'openid',
-      '--scope',
-      'profile',
-      '--scope',
-      'email',
-      '--scope',
-      'orders:read',
-    ],
+    ...['client', 'add', name, '--grant', 'authorization_code', '--grant', 'refresh_token'],
+    ...['--redirect-uri', `${url}/callback`, '--post-logout-redirect-uri', `${url}/`],
+    ...['--backchannel-logout-uri', `${url}/backchannel-logout`, '--audience', audience],
+    ...['openid', 'profile', 'email', 'orders:read'].flatMap((scope) => ['--scope', scope]),
   ]);
   const [clientId = '', clientSecret = ''] = [added.client_id, added.client_secret];
-  return createWebApp({ name, color, url, issuer, clientId, clientSecret, ordersUrl });
+  const settings = { NAME: name, PORT: String(appPort), API: api, CLIENT_ID: clientId, CLIENT_SECRET: clientSecret };
+  await startProgram('examples/web-app/app.js', url, settings);
 }
 
 async function addTokenApp(url: string, ordersUrl: string): Promise<FastifyInstance> {
@@ -99,8 +90,9 @@ async function addTokenApp(url: string, ordersUrl: string): Promise<FastifyInsta
   return createTokenApp({ url, issuer, clientId, clientSecret, ordersUrl, keys });
 }
 
-const servers: FastifyInstance[] = [];
-let issuerProcess: ChildProcess | undefined;
+let tokenApp: FastifyInstance | undefined;
+/** What runs, the last first: the issuer is the first to start and the last to go. */
+const programs: ChildProcess[] = [];
 
 let stopping = false;
 
@@ -108,10 +100,11 @@ let stopping = false;
 async function stop(code: number): Promise<void> {
   if (stopping) return;
   stopping = true;
-  await Promise.all(servers.map((server) => server.close()));
-  if (issuerProcess !== undefined && issuerProcess.exitCode === null && issuerProcess.signalCode === null) {
-    const ended = new Promise((done) => issuerProcess?.once('exit', done));
-    issuerProcess.kill('SIGTERM');
+  await tokenApp?.close();
+  for (const program of programs) {
+    if (program.exitCode !== null || program.signalCode !== null) continue;
+    const ended = new Promise((done) => program.once('exit', done));
+    program.kill('SIGTERM');
     await ended;
   }
   await rm(folder, { recursive: true, force: true });
@@ -121,17 +114,16 @@ async function stop(code: number): Promise<void> {
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop(0));
 
 try {
-  issuerProcess = await startIssuer();
-  const ordersUrl = `http://localhost:${port + 3}/orders`;
+  await startProgram('dist/src/main.js', 'Next, ');
+  const api = `http://localhost:${port + 3}`;
+  const ordersUrl = `${api}/orders`;
   const tokenUrl = `http://localhost:${port + 4}`;
   await keyturn(['resource', 'add', audience, '--scope', 'orders:read=See your orders']);
   await keyturn(['user', 'add', account.email, '--name', 'Ada Lovelace', '--password-stdin'], `${account.password}\n`);
-  servers.push(await createOrdersApi(issuer, audience));
-  for (const app of apps) servers.push(await addApp(app, ordersUrl));
-  servers.push(await addTokenApp(tokenUrl, ordersUrl));
-  for (const [at, atPort] of [port + 3, port + 1, port + 2, port + 4].entries()) {
-    await servers[at]?.listen({ host: 'localhost', port: atPort });
-  }
+  await startProgram('examples/api/app.js', api, { PORT: String(port + 3) });
+  for (const app of apps) await addApp(app, api);
+  tokenApp = await addTokenApp(tokenUrl, ordersUrl);
+  await tokenApp.listen({ host: 'localhost', port: port + 4 });
   process.stdout.write(`
 Two web apps share one sign-in. Open the first, sign in, then open the second; sign out in either.
 

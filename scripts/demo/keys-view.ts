@@ -1,5 +1,5 @@
 /** The timeline of the keys that sign access tokens, six minutes back and six ahead. */
-import { escaped } from './app-page.ts';
+import { escaped } from './escaped.ts';
 import { minutes, type ShownToken } from './token-page.ts';
 
 /** What `keyturn keys list --json` says of a key. Instants are seconds since 1970; null: not in sight. */

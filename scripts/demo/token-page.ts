@@ -1,6 +1,6 @@
 /** The page of one token: what stays, and what is fetched anew twice a second. */
 import type { JWTPayload, ProtectedHeaderParameters } from 'jose';
-import { escaped } from './app-page.ts';
+import { escaped } from './escaped.ts';
 
 export interface ShownToken {
   readonly text: string;

@@ -15,9 +15,12 @@ export const commands = [...page.matchAll(/^```sh\n([\s\S]*?)\n```$/gm)].map(([,
 export const account = { email: 'ada@example.org', password: 'turn the key twice' };
 
 /** An example that runs. */
-export interface Example {
+export interface Example extends Launched {
   /** Where it listens, if it does. */
   readonly url: string;
+}
+
+export interface Launched {
   readonly output: () => string;
   readonly ended: Promise<number | null>;
 }
@@ -82,20 +85,9 @@ export async function startSetting(t: Test, settings: Record<string, string> = {
   }
 
   async function launch(owner: Owner, name: string, line: string, env = {}): Promise<Example> {
-    const child = spawnShell(line, { ...base, PORT: new URL(urlOf(name)).port, ...env });
-    const output = collect(child);
-    const ended = endOf(child);
-    owner.teardown(async () => {
-      child.kill('SIGTERM');
-      await ended;
-    });
-    let over = false;
-    void ended.then(() => {
-      over = true;
-    });
-    await eventually(() => over || output.stdout !== '');
-    if (over && output.stdout === '') throw new Error(`${name} ended: ${output.stderr}`);
-    return { url: urlOf(name), output: () => output.stdout + output.stderr, ended };
+    const url = urlOf(name);
+    const settings = { ...base, PORT: new URL(url).port, ...env };
+    return { url, ...(await launchExample(owner, line, settings)) };
   }
 
   const lineOf = (pattern: RegExp) => {
@@ -130,6 +122,29 @@ export async function startSetting(t: Test, settings: Record<string, string> = {
       return stdout;
     },
   };
+}
+
+/** Starts the API or the web app of the examples by itself, with this environment. */
+export function startExample(owner: Owner, name: 'api' | 'web-app', env: Record<string, string>): Promise<Launched> {
+  return launchExample(owner, `exec node examples/${name}/app.js`, { PATH: process.env.PATH ?? '', ...env });
+}
+
+/** Resolves once it says something. */
+async function launchExample(owner: Owner, line: string, env: Record<string, string>): Promise<Launched> {
+  const child = spawnShell(line, env);
+  const output = collect(child);
+  const ended = endOf(child);
+  owner.teardown(async () => {
+    child.kill('SIGTERM');
+    await ended;
+  });
+  let over = false;
+  void ended.then(() => {
+    over = true;
+  });
+  await eventually(() => over || output.stdout !== '');
+  if (over && output.stdout === '') throw new Error(`it ended: ${output.stderr}`);
+  return { output: () => output.stdout + output.stderr, ended };
 }
 
 /** A line of the page with the client's own id and secret. */
