@@ -188,3 +188,13 @@ test('a request that is in no order writes nothing into the database', async (t)
   for (const [, changes] of Object.values(faults).flat()) await get(issuer, authorizePath(app.id, challenge, changes));
   t.equal(written(), before);
 });
+
+test('a page about a parameter names it as it is written, and the log has the request by the same reference', async (t) => {
+  const { html } = await browser.open(authorizePath(app.id, challenge, { redirect_uri: `${redirectUri}/` }));
+  t.match(html, /<bdi>redirect_uri is not one that the client has registered\.</);
+  const reference = /mention <code>([^<]+)</.exec(html)?.[1];
+  t.match(
+    issuer.log.filter(({ reqId, level }) => reqId === reference && level === 30),
+    [{ error: 'invalid_request', says: 'redirect_uri is not one that the client has registered' }],
+  );
+});

@@ -35,10 +35,10 @@ for (;;) {
   } catch (error) {
     // invalid_client, of which the library says that it is a challenge. Trying again does not help.
     if (error.code === 'OAUTH_WWW_AUTHENTICATE_CHALLENGE') {
-      console.error('the issuer refuses this client: it is disabled, or has another secret');
+      console.error('the issuer refuses this client: it is not there, is disabled, or has another secret');
       process.exit(1);
     }
-    console.error(error.error_description ?? error.message);
+    console.error(error.error_description ?? error.message, error.cause?.code ?? '');
   }
   await delay(1000);
 }

@@ -122,6 +122,6 @@ try {
     for (const order of await readOrders()) console.log(order);
   }
 } catch (error) {
-  console.error(error.error_description ?? error.message);
+  console.error(error.error_description ?? error.message, error.cause?.code ?? '');
   process.exitCode = 1;
 }

@@ -36,8 +36,18 @@ async function call(path) {
   const answer = await fetch(api + path, { headers: { authorization: `Bearer ${user.access_token}` } });
   if (answer.status !== 401) return answer;
   // Expired by the API's clock, or revoked: a refresh tells which. It fails where the sign-in has ended.
-  const { access_token } = await manager.signinSilent();
+  const { access_token } = await refresh();
   return fetch(api + path, { headers: { authorization: `Bearer ${access_token}` } });
+}
+
+let refreshing;
+
+/** Calls side by side share one refresh. */
+function refresh() {
+  refreshing ??= manager.signinSilent().finally(() => {
+    refreshing = undefined;
+  });
+  return refreshing;
 }
 
 async function showOrders() {
@@ -68,7 +78,7 @@ element('sign-in').onclick = () => manager.signinRedirect();
 element('sign-out').onclick = () => manager.signoutRedirect();
 // #endregion
 element('reload').onclick = showOrders;
-element('refresh').onclick = () => manager.signinSilent().then(showOrders, lose);
+element('refresh').onclick = () => refresh().then(showOrders, lose);
 
 function show(user) {
   element('nobody').hidden = Boolean(user);

@@ -66,6 +66,12 @@ server.addHook('onSend', async (_request, reply) => {
   reply.header('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
 });
 
+// People see that something is wrong, and the log what.
+server.setErrorHandler((error, _request, reply) => {
+  console.error(error);
+  return send(reply.code(500), { problem: 'This did not work. It has been logged.' });
+});
+
 // #region sign-in
 server.get('/sign-in', async (_request, reply) => {
   const [verifier, state, nonce] = [oidc.randomPKCECodeVerifier(), oidc.randomState(), oidc.randomNonce()];
@@ -134,9 +140,13 @@ server.get('/', async (request, reply) => {
     if (answer.ok) return send(reply, { person: session.name, orders: (await answer.json()).orders });
     return send(reply, { person: session.name, problem: `The API answers ${answer.status}.` });
   } catch (error) {
-    if (error.error !== 'invalid_grant') throw error;
-    endSession(request, reply);
-    return send(reply, { problem: 'Your sign-in has ended. Please sign in again.' });
+    if (error.error === 'invalid_grant') {
+      endSession(request, reply);
+      return send(reply, { problem: 'Your sign-in has ended. Please sign in again.' });
+    }
+    // The issuer or the API is away. That is no reason to sign anybody out.
+    console.error(error);
+    return send(reply.code(503), { person: session.name, problem: 'Your orders cannot be shown just now.' });
   }
 });
 // #endregion
@@ -176,6 +186,7 @@ const logoutEvent = 'http://schemas.openid.net/event/backchannel-logout';
 
 /** The issuer calls: somebody has signed out elsewhere, or was signed out (Back-Channel Logout §2.5 to §2.8). */
 server.post('/backchannel-logout', async (request, reply) => {
+  const { issuer } = client.serverMetadata();
   const expected = { issuer, audience: clientId, typ: 'logout+jwt', requiredClaims: ['iat', 'exp', 'jti'] };
   const claims = await jwtVerify(request.body?.logout_token ?? '', keys, expected).then(
     ({ payload }) => payload,

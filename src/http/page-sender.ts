@@ -71,6 +71,11 @@ export function createPageSender({ issuer, pages, resource }: PageSenderOptions)
 
     sendError(error, request, reply) {
       const known = explainError(error, request, reply);
+      // The page names the request, so that who is asked for help finds it; what is our own doing is logged already.
+      if (known.status < 500 && known.retryAfter === undefined) {
+        const { code, message } = known;
+        request.log.info({ reqId: request.id, error: code, says: message }, 'refused on a page');
+      }
       void send(reply, reply.statusCode, pages.error({ ...inWords(known), requestId: request.id }));
     },
   };
@@ -84,8 +89,13 @@ function inWords({ code, message }: ProtocolError): { title: string; says: strin
     case 'temporarily_unavailable':
       return { title: 'Back in a moment', says: 'This cannot be done just now. Try again in a few seconds.' };
     default:
-      return { title: 'This does not work', says: `${message.charAt(0).toUpperCase()}${message.slice(1)}.` };
+      return { title: 'This does not work', says: `${asSentence(message)}.` };
   }
+}
+
+/** With a capital, unless it begins with the name of a parameter. */
+function asSentence(message: string): string {
+  return /^[a-z]+_/.test(message) ? message : message.charAt(0).toUpperCase() + message.slice(1);
 }
 
 /** What a page says by its status about a sign-in that came to nothing. A wrong password is no error of the protocol. */
