@@ -1,17 +1,21 @@
 /** The command line `keyturn`: what an administrator types, beside a running server or for one. */
 import { Command, CommanderError } from 'commander';
-import { addAuditCommands } from './audit.ts';
-import { addClientCommands } from './client.ts';
-import { addDoctorCommand } from './doctor.ts';
 import { Failure } from './failure.ts';
-import { addKeyCommands } from './keys.ts';
 import { complaint } from './output.ts';
-import { addResourceCommands } from './resource.ts';
-import { addRevokeCommand } from './revoke.ts';
-import { addRoleCommands } from './role.ts';
-import { addSessionCommands } from './session.ts';
-import { addTokenCommands } from './token.ts';
-import { addUserCommands } from './user.ts';
+
+/** What adds a group of commands to the program, by the group's name, in the order in which help lists them. */
+const groups: Record<string, () => Promise<(program: Command) => void>> = {
+  resource: async () => (await import('./resource.ts')).addResourceCommands,
+  client: async () => (await import('./client.ts')).addClientCommands,
+  user: async () => (await import('./user.ts')).addUserCommands,
+  role: async () => (await import('./role.ts')).addRoleCommands,
+  session: async () => (await import('./session.ts')).addSessionCommands,
+  keys: async () => (await import('./keys.ts')).addKeyCommands,
+  token: async () => (await import('./token.ts')).addTokenCommands,
+  doctor: async () => (await import('./doctor.ts')).addDoctorCommand,
+  revoke: async () => (await import('./revoke.ts')).addRevokeCommand,
+  audit: async () => (await import('./audit.ts')).addAuditCommands,
+};
 
 const program = new Command('keyturn')
   .description('administers a Keyturn issuer; reads the same environment and .env as the server')
@@ -19,19 +23,10 @@ const program = new Command('keyturn')
   .configureOutput({ outputError: (line, write) => write(complaint(line)) })
   .showSuggestionAfterError(true);
 
-const groups = [
-  addResourceCommands,
-  addClientCommands,
-  addUserCommands,
-  addRoleCommands,
-  addSessionCommands,
-  addKeyCommands,
-  addTokenCommands,
-  addDoctorCommand,
-  addRevokeCommand,
-  addAuditCommands,
-];
-for (const add of groups) add(program);
+// Only what is asked for is loaded; whoever names no group hears of all of them.
+const [, , asked = ''] = process.argv;
+const group = Object.hasOwn(groups, asked) ? groups[asked] : undefined;
+for (const load of group === undefined ? Object.values(groups) : [group]) (await load())(program);
 
 // Whoever reads only the first lines of a list has had enough: no reason to complain.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
