@@ -1,6 +1,6 @@
 /** Runs before all tests: a database server for them, DATABASE_URL's or an embedded one, and the template of their databases. */
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdtemp } from 'node:fs/promises';
+import { appendFile, chmod, mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { startEmbeddedPostgres } from '../../src/store/embedded/index.ts';
@@ -24,6 +24,15 @@ async function chooseServer(prefix: string): Promise<TestRun> {
   const dataDir = await mkdtemp(join(tmpdir(), 'keyturn-test-'));
   await chmod(dataDir, 0o755); // as root, Postgres runs as another account, which has to come there
   const embedded = await startEmbeddedPostgres({ dataDir, log: () => {} });
+  await neverMindTheDisk(embedded.folder);
   const elsewhere = dirname(embedded.folder);
   return { url: embedded.url, prefix, folders: [...new Set([dataDir, elsewhere])] };
+}
+
+/** After a crash nobody needs this server, so it need not wait for the disk. */
+async function neverMindTheDisk(folder: string): Promise<void> {
+  const settings = ['fsync', 'full_page_writes', 'synchronous_commit'].map((name) => `${name} = off\n`);
+  await appendFile(join(folder, 'postgresql.auto.conf'), settings.join(''));
+  const [pid] = (await readFile(join(folder, 'postmaster.pid'), 'utf8')).split('\n');
+  process.kill(Number(pid), 'SIGHUP');
 }

@@ -15,6 +15,7 @@ import { addClient, type ClientChange, changeClient } from '../../src/store/clie
 import { type Database, openDatabase } from '../../src/store/database.ts';
 import { addResource } from '../../src/store/resource.ts';
 import { freshDatabase } from './database.ts';
+import './rsa-keys.ts';
 import { project } from './project.ts';
 
 export interface TestIssuer {
