@@ -63,18 +63,26 @@ function launchCommand(owner: Owner, env: Record<string, string>, args: readonly
   return ended;
 }
 
-/** What an administrator does meanwhile, in turn, and milliseconds within which all is killed then. */
-const acts: readonly ({ args: readonly string[]; within: number } | undefined)[] = [
-  { args: ['keys', 'rewrap', '--new'], within: 4_000 },
+/** What an administrator does meanwhile, in turn, and how many times as long as the shortest command it takes at the most. */
+const acts: readonly ({ args: readonly string[]; times: number } | undefined)[] = [
+  { args: ['keys', 'rewrap', '--new'], times: 6 },
   undefined,
-  { args: ['keys', 'rotate', '--now'], within: 1_500 },
+  { args: ['keys', 'rotate', '--now'], times: 2 },
   ...Array.from({ length: 5 }, () => undefined),
 ];
 
 const grace = 60;
 
+interface Walk {
+  readonly seed: number;
+  readonly runs: number;
+  readonly seen: Seen;
+  /** Aborted where another one has failed. */
+  readonly signal: AbortSignal;
+}
+
 /** One issuer with a database of its own, and who uses it: killed so many times. */
-async function walk(t: Test, seed: number, runs: number, seen: Seen): Promise<void> {
+async function walk(t: Test, { seed, runs, seen, signal }: Walk): Promise<void> {
   const issuer = await startIssuer(file, { listen: true, settings: { REFRESH_GRACE: String(grace) } });
   await registerResource(issuer);
   const { email } = await registerUser(issuer);
@@ -97,6 +105,7 @@ async function walk(t: Test, seed: number, runs: number, seen: Seen): Promise<vo
     createLane({ issuer, app, email, random: createRandom(seed + place), seen, grace, where }),
   );
   const random = createRandom(seed + lanes.length);
+  let commandTakes = 0;
 
   /** A server as people find it after whatever has been: it starts, and all that was answered is so. */
   async function startAgain(owner: Owner): Promise<ServerProcess> {
@@ -112,10 +121,15 @@ async function walk(t: Test, seed: number, runs: number, seen: Seen): Promise<vo
     for (const lane of lanes) for (let more = 0; more < 3; more += 1) await lane.step();
   }
 
-  for (; run < runs; run += 1) {
+  for (; run < runs && !signal.aborted; run += 1) {
     await round(async (owner) => {
       const server = await startAgain(owner);
-      if (run === 0) await someSteps();
+      if (run === 0) {
+        await someSteps();
+        const begun = performance.now();
+        await server.keyturn('keys', 'list');
+        commandTakes = performance.now() - begun;
+      }
       const act = acts[run % acts.length];
       const done = act && launchCommand(owner, env, act.args);
       let killed = false;
@@ -140,7 +154,7 @@ async function walk(t: Test, seed: number, runs: number, seen: Seen): Promise<vo
       all.catch(() => undefined);
       // Amidst a step, however long the machine takes for one, or amidst what the administrator does, while that lasts.
       if (act === undefined) await Promise.race([soon, all]);
-      else await Promise.race([delay(random.whole(5, act.within)), all, done]);
+      else await Promise.race([delay(random.whole(5, act.times * commandTakes)), all, done]);
       killed = true;
       await kill(server);
       await all;
@@ -170,10 +184,18 @@ test('killed at any moment of what people, apps and administrators do, it starts
     refused: 0,
   };
   // Two side by side take half the time: a start, which is most of it, keeps one core busy.
-  const walks = [walk(t, seed, Math.ceil(runs / 2), seen), walk(t, seed + 1_000, Math.floor(runs / 2), seen)];
-  for (const walked of await Promise.allSettled(walks)) {
-    if (walked.status === 'rejected') throw Object.assign(walked.reason, { seed });
-  }
+  const failed = new AbortController();
+  const share = { seen, signal: failed.signal };
+  const walks = [
+    walk(t, { ...share, seed, runs: Math.ceil(runs / 2) }),
+    walk(t, { ...share, seed: seed + 1_000, runs: Math.floor(runs / 2) }),
+  ].map((walking) =>
+    walking.catch((error) => {
+      failed.abort();
+      throw Object.assign(error, { seed });
+    }),
+  );
+  for (const walked of await Promise.allSettled(walks)) if (walked.status === 'rejected') throw walked.reason;
   t.comment(`${runs} kills: ${JSON.stringify(seen)}`);
   const { lapsed, refused, ...expected } = seen; // those two come of a slow machine
   for (const what of ['signedIn', 'redeemed', 'refreshed'] as const) t.ok(seen[what] > 0, `it came about: ${what}`);

@@ -5,7 +5,7 @@
 import { AssertionError, deepStrictEqual, ok } from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import { decodeJwt } from 'jose';
-import { createBrowser, type TestBrowser } from './browser.ts';
+import { createBrowser, type TestBrowser, type Visit } from './browser.ts';
 import type { TestIssuer } from './issuer.ts';
 import { createDiary, evidenceOf } from './lane-evidence.ts';
 import { authorizePath, newVerifier, password, redirectUri } from './people.ts';
@@ -64,6 +64,11 @@ export interface LaneOptions {
 /** An answer of 503: it may have been done, or not, as where none comes. */
 class Refused extends Error {}
 
+function served(visit: Visit): Visit {
+  if (visit.status === 503) throw new Refused('a page');
+  return visit;
+}
+
 /** So often is asked again what has to be known, a tenth of a second apart. */
 const patience = 100;
 
@@ -114,14 +119,13 @@ export function createLane({ issuer, app, email, random, seen, grace, where }: L
     const { verifier, challenge } = newVerifier();
     const path = authorizePath(app.id, challenge, { scope: 'openid offline_access' });
     let visiting = browser ?? createBrowser(issuer, { sockets: true });
-    let visit = await visiting.open(path);
+    let visit = served(await visiting.open(path));
     if (/type="password"/.test(visit.html)) {
       ok(browser === undefined, 'a session that was given is forgotten');
       visiting = createBrowser(issuer, { sockets: true });
-      await visiting.open(path);
-      visit = await visiting.submit({ email, password });
+      served(await visiting.open(path));
+      visit = served(await visiting.submit({ email, password }));
     }
-    if (visit.status === 503) throw new Refused('sign-in');
     const code = visit.left?.searchParams.get('code');
     ok(code, `no code: ${visit.status} ${visit.left ?? visit.html}`);
     if (browser === undefined) seen.signedIn += 1;
