@@ -30,7 +30,6 @@ import { readKeyEncryptionKeys } from './keys/key-encryption-keys.ts';
 import { createKeyring, type Keyring } from './keys/keyring.ts';
 import { clockSkew, pollInterval, scheduleOf } from './keys/lifecycle.ts';
 import { createRotator } from './keys/rotator.ts';
-import { createBackChannel } from './login/back-channel.ts';
 import type { Logo } from './login/pages/index.ts';
 import { composePeople } from './people.ts';
 import { createReplica } from './replica.ts';
@@ -40,7 +39,9 @@ import { countAllWaiting, deliveryTables } from './store/delivery.ts';
 import { createRefreshGate } from './store/refresh-gate.ts';
 import { clientCap, createRegistry } from './store/registry.ts';
 import { findUser } from './store/user.ts';
+import type { Suspicions } from './suspicion/index.ts';
 import type { Tracing } from './telemetry/tracing.ts';
+import { composeTelling } from './telling.ts';
 import { createFeed } from './tokens/feed.ts';
 import { createMint } from './tokens/mint.ts';
 import { createRevoker } from './tokens/revocation.ts';
@@ -72,6 +73,7 @@ export interface App {
   /** Where ADMIN_PORT is set. */
   readonly adminServer: FastifyInstance | undefined;
   readonly keyring: Keyring;
+  readonly suspicions: Suspicions;
   /** Where the database is, for people. */
   readonly databaseAddress: DatabaseAddress;
   /**
@@ -141,20 +143,13 @@ export async function createApp(options: AppOptions): Promise<App> {
     permissionsOf: registry.permissionsOf,
     now,
   });
-  const backChannel = createBackChannel({
-    database: own,
-    client: registry.client,
-    logoutToken: mint.logoutToken,
-    now,
-    log,
-    onAttempt: metrics?.deliveryAttempted,
-    fetch: tracing?.fetch,
-  });
+  const telling = composeTelling({ config, database, own, registry, mint, metrics, tracing, now, log });
+  const { backChannel, suspicions } = telling;
   const replica = createReplica({
     database: own,
     denylist,
     feed,
-    backChannel,
+    tellDue: telling.tellDue,
     registry,
     keyring,
     rotator,
@@ -189,6 +184,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     refreshIdle,
     refreshGrace: config.refreshGrace,
     onReuse: metrics?.reused,
+    observe: suspicions.observe,
   };
   const ownPasswords = createPasswords(hashingLimits(availableParallelism()));
   const passwords = tracing?.spans(ownPasswords, { hash: 'hash password', verify: 'verify password' }) ?? ownPasswords;
@@ -243,9 +239,9 @@ export async function createApp(options: AppOptions): Promise<App> {
       rate: createRate(config.tokenRate),
       onIssued: metrics?.issued,
     }),
-    ...userinfoEndpoints({ reader, user }),
+    ...userinfoEndpoints({ reader, user, now, addressOf, observe: suspicions.observe }),
     revocationEndpoint({ authenticator, reader, revoker, now }),
-    introspectionEndpoint({ authenticator, reader, database, user, now }),
+    introspectionEndpoint({ authenticator, reader, database, user, now, addressOf, observe: suspicions.observe }),
     revocationsEndpoint({ issuer: config.issuer, feed, exactNow: clock.exactNow }),
     revocationStream,
     ...healthEndpoints(replica.readiness),
@@ -280,6 +276,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     server,
     adminServer,
     keyring,
+    suspicions,
     databaseAddress: database.address,
     start: replica.start,
     refresh: replica.refresh,
@@ -287,7 +284,7 @@ export async function createApp(options: AppOptions): Promise<App> {
       await server.close();
       await adminServer?.close();
       await replica.stop();
-      await backChannel.stop();
+      await telling.stop();
       await Promise.all([database.close(), own.close()]);
     },
   };

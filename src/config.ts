@@ -6,6 +6,7 @@ import { parseEnv } from 'node:util';
 import {
   cssColor,
   databaseUrl,
+  eventsUrl,
   folder,
   issuerUrl,
   type Kind,
@@ -77,6 +78,8 @@ export const settings = {
   tokenRate: { name: 'TOKEN_RATE', default: '1000', ...wholeNumber(1, 1_000_000, 'requests a second') },
   /** Addresses and ranges of the proxies whose `X-Forwarded-For` is believed; empty for none. */
   trustProxy: { name: 'TRUST_PROXY', default: '', ...proxies },
+  /** Where security events are posted to, signed; undefined for nowhere. */
+  eventsUrl: { name: 'EVENTS_URL', default: '', secret: true, ...eventsUrl },
   /** Whose pages people see: a name. */
   brandName: { name: 'BRAND_NAME', default: 'Keyturn', ...words(60) },
   /** The colour of buttons and marks; what is read by it is made dark or light enough. */

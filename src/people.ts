@@ -47,10 +47,28 @@ export interface PeopleOptions {
 
 /** Makes the services behind the pages, and answers their endpoints. */
 export function composePeople(options: PeopleOptions): Endpoint[] {
-  const { config, database, registry, keyEncryptionKeys, passwords, mint, reader, now, addressOf, logo } = options;
+  const {
+    config,
+    database,
+    registry,
+    keyEncryptionKeys,
+    passwords,
+    mint,
+    reader,
+    now,
+    addressOf,
+    logo,
+    grantServices,
+  } = options;
   const { issuer } = config;
   const sessions = createSessions(database);
-  const accounts = createAccounts({ database, passwords, now, onAttempt: options.metrics?.signIn });
+  const accounts = createAccounts({
+    database,
+    passwords,
+    now,
+    onAttempt: options.metrics?.signIn,
+    observe: grantServices.observe,
+  });
   const flow = createFlow({
     issuer,
     database,
@@ -91,7 +109,7 @@ export function composePeople(options: PeopleOptions): Endpoint[] {
     ...sessionEndpoints({
       registry,
       accounts,
-      grantServices: options.grantServices,
+      grantServices,
       mint,
       cookies: createSessionCookies(issuer),
       ownCookies: cookies,

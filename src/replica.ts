@@ -13,7 +13,6 @@ import { KeyEncryptionKeyError } from './keys/key-encryption-keys.ts';
 import type { Keyring } from './keys/keyring.ts';
 import { clockSkew, pollInterval } from './keys/lifecycle.ts';
 import type { Rotator } from './keys/rotator.ts';
-import type { BackChannel } from './login/back-channel.ts';
 import { ProtocolError } from './protocol/error.ts';
 import type { NumericDate, Seconds } from './protocol/time.ts';
 import { type Reading, watchChanges } from './store/change-watcher.ts';
@@ -55,8 +54,8 @@ export interface ReplicaOptions {
   readonly rotator: Rotator;
   readonly denylist: Denylist;
   readonly feed: Feed;
-  /** Tells clients what is due to be told; started after each reading. */
-  readonly backChannel: Pick<BackChannel, 'tellDue'>;
+  /** Sends out what is due to be told; started after each reading, waited for by nobody. */
+  tellDue(): void;
   readonly clock: Clock;
   readonly log: Logger;
   /** Milliseconds. */
@@ -95,7 +94,7 @@ export interface Replica {
 }
 
 export function createReplica(options: ReplicaOptions): Replica {
-  const { database, registry, keyring, rotator, denylist, feed, backChannel, clock, log, wallClock } = options;
+  const { database, registry, keyring, rotator, denylist, feed, clock, log, wallClock } = options;
   const stopping = new AbortController();
   const heldKeys = () => options.instance().keyEncryptionKeys.length;
   let started = false;
@@ -146,7 +145,7 @@ export function createReplica(options: ReplicaOptions): Replica {
     failure = undefined;
     isAway = false;
     if (started && wallClock() >= rotateAfter) void rotateInTurn();
-    if (started) void backChannel.tellDue();
+    if (started) options.tellDue();
   }
 
   /** The denylist only grows, also where the database that was read has lost entries. */

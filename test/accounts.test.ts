@@ -12,7 +12,8 @@ import { freshDatabase } from './support/database.ts';
 const now = () => Date.now() / 1000;
 
 /** Somebody who has not tried before. */
-const anyone = (): Attempt => ({ from: null, address: '', knownBrowser: newId('browser') });
+const nowhere = { ip: null, address: undefined, network: undefined };
+const anyone = (): Attempt => ({ whence: nowhere, knownBrowser: newId('browser') });
 
 const passwords = createPasswords(hashingLimits(2));
 

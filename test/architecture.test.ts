@@ -12,6 +12,7 @@ const rooms: Record<string, readonly string[]> = {
   tokens: ['keys', 'store', 'crypto', 'protocol'],
   grants: ['tokens', 'store', 'crypto', 'protocol'],
   outbox: ['store', 'protocol'],
+  suspicion: ['outbox', 'store', 'crypto', 'protocol'],
   login: ['outbox', 'store', 'crypto', 'protocol'],
   admin: ['grants', 'tokens', 'keys', 'store', 'crypto', 'protocol'],
   telemetry: ['keys', 'protocol'],
@@ -41,6 +42,7 @@ const top = [
   'main.ts',
   'app.ts',
   'people.ts',
+  'telling.ts',
   'administration.ts',
   'workers.ts',
   'replica.ts',
@@ -180,6 +182,7 @@ test('what opens a room says what it owns', async (t) => {
     grants: 'index.ts',
     outbox: 'index.ts',
     admin: 'context.ts',
+    suspicion: 'index.ts',
     http: 'server.ts',
     telemetry: 'metrics.ts',
   };

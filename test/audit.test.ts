@@ -63,8 +63,16 @@ test('a token that comes twice, and what a client revokes', async (t) => {
   t.equal((await refresh(tokens.json.refresh_token)).status, 400);
   t.same(await written(), [
     {
+      actor: 'issuer',
+      address: '127.0.0.1',
+      act: 'suspicious: refresh-token-reuse',
+      target: `grant ${gid}`,
+      reason: 'a refresh token came again that had been replaced: the grant has ended',
+      refused: false,
+    },
+    {
       actor: `client ${app.id}`,
-      address: null,
+      address: '127.0.0.1',
       act: 'grant ended',
       target: `grant ${gid}`,
       reason: 'refresh token reuse',

@@ -11,7 +11,8 @@ import { execute } from './support/run.ts';
 const now = () => Date.now() / 1000;
 
 /** Somebody who has not tried before. */
-const anyone = (): Attempt => ({ from: null, address: '', knownBrowser: newId('browser') });
+const nowhere = { ip: null, address: undefined, network: undefined };
+const anyone = (): Attempt => ({ whence: nowhere, knownBrowser: newId('browser') });
 
 const { url } = await freshDatabase(file);
 const env = { DATABASE_URL: url };

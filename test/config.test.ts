@@ -47,6 +47,7 @@ const defaults: Config = {
   jwksMaxAge: 600,
   tokenRate: 1000,
   trustProxy: [],
+  eventsUrl: undefined,
   brandName: 'Keyturn',
   brandColor: '#0f6b5c',
   brandLogo: undefined,

@@ -192,3 +192,20 @@ export const proxies: Kind<readonly string[]> = {
     return wrong === undefined ? allow(Object.freeze(parts)) : refuse(`${quoted(wrong)} is neither`);
   },
 };
+
+/** Where events are posted to; undefined for nowhere. What is in its path or query may be a secret: no reason quotes it. */
+export const eventsUrl: Kind<string | undefined> = {
+  allowed:
+    'an https URL (http only on loopback: localhost, *.localhost, 127.0.0.0/8, [::1]), without user and fragment; nothing' +
+    ' for none',
+  parse(text) {
+    if (text === '') return allow(undefined);
+    if (!URL.canParse(text)) return refuse('not an absolute URL');
+    const { protocol, hostname, username, password, hash, href } = new URL(text);
+    if (username !== '' || password !== '') return refuse('what is sent is signed, and needs no password');
+    if (hash !== '' || text.includes('#')) return refuse('it has a fragment');
+    if (protocol === 'http:' && !LOOPBACK.test(hostname)) return refuse('http, and the host is not this machine');
+    if (protocol !== 'https:' && protocol !== 'http:') return refuse('neither https nor http');
+    return allow(href);
+  },
+};

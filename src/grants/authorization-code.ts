@@ -2,9 +2,10 @@ import { readCode } from '../crypto/code.ts';
 import { digestSecret } from '../crypto/handle.ts';
 import { ProtocolError } from '../protocol/error.ts';
 import { isCodeVerifier } from '../protocol/pkce.ts';
-import { type CodeProof, findCode, redeemCode, wasRedeemed } from '../store/grant.ts';
+import { type CodeProof, findCode, redeemCode, redeemedBy } from '../store/grant.ts';
 import type { GrantRequest, GrantType } from './grant-type.ts';
 import { authorizationOf } from './redeemed.ts';
+import { endReused } from './reused.ts';
 
 const refusal = 'the code is not valid, not for this client and request, or was used before';
 
@@ -16,15 +17,14 @@ const refusal = 'the code is not valid, not for this client and request, or was 
 export const authorizationCode: GrantType = {
   name: 'authorization_code',
 
-  async redeem(request, { database, revoker, grantLife, refreshIdle, onReuse }) {
+  async redeem(request, services) {
+    const { database, grantLife, refreshIdle } = services;
     const { client, now } = request;
     const proof = readProof(request);
     const redeemed = await redeemCode(database, proof, now, now + grantLife(client));
     if (redeemed === undefined) {
-      if (await wasRedeemed(database, proof)) {
-        onReuse?.('code');
-        await revoker.by({ actor: `client ${client.id}`, address: null }).endGrant(proof.grantId, 'code replay');
-      }
+      const userId = await redeemedBy(database, proof);
+      if (userId !== undefined) await endReused('code replay', { grantId: proof.grantId, userId }, request, services);
       throw new ProtocolError('invalid_grant', refusal);
     }
     return authorizationOf(client, redeemed, now + refreshIdle);

@@ -1,4 +1,5 @@
 import type { Client } from '../protocol/client.ts';
+import type { Observation, Whence } from '../protocol/observation.ts';
 import type { NumericDate, Seconds } from '../protocol/time.ts';
 import type { Database } from '../store/database.ts';
 import type { RefreshGate } from '../store/refresh-gate.ts';
@@ -13,6 +14,7 @@ export interface GrantRequest {
   /** The value of a parameter of the request; undefined where it is absent or empty (RFC 6749 §3.2). */
   parameter(name: string): string | undefined;
   readonly now: NumericDate;
+  whence(): Whence;
   /** The SHA-256 of the value that came beside a token in a cookie; undefined for a token that came by itself. */
   readonly csrf?: string;
 }
@@ -31,6 +33,8 @@ export interface GrantServices {
   readonly refreshGrace: Seconds;
   /** Told, if given, of a code or a replaced refresh token that came a second time. */
   readonly onReuse?: ((token: 'code' | 'refresh_token') => void) | undefined;
+  /** Told of what may speak of an attack. Resolves when what there is to tell of it is written down. */
+  observe(observation: Observation): Promise<void>;
 }
 
 /** A grant type (RFC 6749 §1.3): what there is to be proved before a token is issued. */

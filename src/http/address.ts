@@ -2,6 +2,7 @@
 import { BlockList, isIP } from 'node:net';
 import type { FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
+import type { Whence } from '../protocol/observation.ts';
 
 /** What counts as one address. Undefined where it says nothing of who asks. */
 export type AddressOf = (request: FastifyRequest) => string | undefined;
@@ -63,6 +64,24 @@ function unmapped(ip: string): string {
 export function networkOf(ip: string): string {
   const mapped = unmapped(ip);
   if (isIP(mapped) !== 6) return isIP(mapped) === 4 ? mapped : '';
+  return groupsOf(mapped).slice(0, 4).join(':');
+}
+
+/** Where a request comes from. */
+export function whenceOf(request: FastifyRequest, addressOf: AddressOf): Whence {
+  const address = addressOf(request);
+  return { ip: request.ip, address, network: address === undefined ? undefined : surroundingsOf(request.ip) };
+}
+
+/** An IPv4 /24, an IPv6 /48 (what a site gets, RFC 6177): there who moves about, or is given another address, still is. */
+export function surroundingsOf(ip: string): string {
+  const mapped = unmapped(ip);
+  if (isIP(mapped) !== 6) return mapped.replace(/\.\d+$/, '.0/24');
+  return `${groupsOf(mapped).slice(0, 3).join(':')}::/48`;
+}
+
+/** The eight groups of an IPv6 address, without leading zeros. */
+function groupsOf(mapped: string): string[] {
   const [left = '', right] = mapped
     .replace(/%.*/, '')
     .replace(/\d+(\.\d+){3}$/, '0:0')
@@ -70,8 +89,5 @@ export function networkOf(ip: string): string {
   const groups = left.split(':').filter(Boolean);
   const after = (right ?? '').split(':').filter(Boolean);
   const all = [...groups, ...Array(8 - groups.length - after.length).fill('0'), ...after];
-  return all
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':');
+  return all.map((group) => Number.parseInt(group, 16).toString(16));
 }

@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Attempt } from '../login/attempts.ts';
 import type { KnownBrowsers } from '../login/known-browsers.ts';
 import { foldEmail } from '../protocol/user.ts';
-import type { AddressOf } from './address.ts';
+import { type AddressOf, whenceOf } from './address.ts';
 import type { Cookies } from './cookies.ts';
 
 export interface AttemptServices {
@@ -18,7 +18,7 @@ export async function attemptOf(
   { cookies, knownBrowsers, addressOf }: AttemptServices,
 ): Promise<Attempt> {
   const knownBrowser = await knownBrowsers.knows(cookies.known(request), foldEmail(email) ?? '');
-  return { from: request.ip, address: addressOf(request), knownBrowser };
+  return { whence: whenceOf(request, addressOf), knownBrowser };
 }
 
 /** Has the browser remember that the account has signed in by it. */

@@ -4,12 +4,13 @@
 import type { Passwords } from '../crypto/password.ts';
 import { createQueue } from '../crypto/queue.ts';
 import { ProtocolError } from '../protocol/error.ts';
+import type { FailedSignIn } from '../protocol/observation.ts';
 import type { NumericDate } from '../protocol/time.ts';
 import { foldEmail, type User } from '../protocol/user.ts';
 import type { Database } from '../store/database.ts';
 import { noteFailure } from '../store/sign-in-attempt.ts';
 import { findUserToSignIn, renewPasswordHash } from '../store/user.ts';
-import { type Attempt, countedFor, keysOf, waitOf } from './attempts.ts';
+import { type Attempt, type AttemptKey, countedFor, keysOf, seenTogether, waitOf } from './attempts.ts';
 
 export interface Accounts {
   /**
@@ -27,12 +28,14 @@ export interface AccountsOptions {
   now(): NumericDate;
   /** Told, if given, what came of each password that was shown. */
   readonly onAttempt?: ((outcome: AttemptOutcome) => void) | undefined;
+  /** Told of each sign-in that failed. */
+  observe?(failed: FailedSignIn): void;
 }
 
 /** `limited`: too much has failed before; `busy`: there was no room to look at it. */
 export type AttemptOutcome = 'ok' | 'wrong' | 'limited' | 'busy' | 'error';
 
-export function createAccounts({ database, passwords, now, onAttempt }: AccountsOptions): Accounts {
+export function createAccounts({ database, passwords, now, onAttempt, observe }: AccountsOptions): Accounts {
   const { concurrency, waiting, patience } = passwords.limits;
   /** As many as find room in the line for hashing: more would only be looked up to be sent away. */
   const gate = createQueue({ concurrency: concurrency + waiting, waiting: 0, patience });
@@ -46,16 +49,33 @@ export function createAccounts({ database, passwords, now, onAttempt }: Accounts
     }
   }
 
+  async function noteFailed(
+    keys: readonly AttemptKey[],
+    userId: string | undefined,
+    { whence }: Attempt,
+  ): Promise<void> {
+    const at = now();
+    const since = { failures: at - countedFor, others: at - seenTogether };
+    const others = await noteFailure(database, keys, userId, whence.ip, at, since);
+    const othersOf = (of: AttemptKey['of']) => others.get(keys.find((one) => one.of === of)?.key ?? '') ?? 0;
+    const [accounts, networks] = [othersOf('address'), othersOf('account')];
+    observe?.({ kind: 'failed sign-in', at, whence, userId, accounts, networks });
+  }
+
   async function authenticate(email: string, password: string, attempt: Attempt): Promise<User | undefined> {
     const folded = foldEmail(email);
     const keys = keysOf(folded ?? '', attempt);
-    const { found, failures } = await findUserToSignIn(database, folded, [...keys.keys()]);
+    const { found, failures } = await findUserToSignIn(
+      database,
+      folded,
+      keys.map(({ key }) => key),
+    );
     const retryAfter = waitOf(keys, failures, now());
     if (retryAfter > 0)
       throw new ProtocolError('temporarily_unavailable', 'too many attempts', { retryAfter, tooMany: true });
     const right = await passwords.verify(password, found?.passwordHash);
     if (found === undefined || !right || found.user.disabledAt !== null) {
-      await noteFailure(database, [...keys.keys()], found?.user.id, attempt.from, now(), now() - countedFor);
+      await noteFailed(keys, found?.user.id, attempt);
       return undefined;
     }
     if (passwords.needsRehash(found.passwordHash)) await renew(found.user.id, password, found.passwordHash);

@@ -4,15 +4,13 @@
  * signed in to it before: such a browser has a count of its own. Pure; knows neither tables nor cookies.
  */
 import { digestSecret } from '../crypto/handle.ts';
+import type { Whence } from '../protocol/observation.ts';
 import type { NumericDate, Seconds } from '../protocol/time.ts';
-import type { Failures } from '../store/sign-in-attempt.ts';
+import type { FailureKey, Failures } from '../store/sign-in-attempt.ts';
 
 /** Who tries: where from, and by which browser, where that has signed in to this account before. */
 export interface Attempt {
-  /** The IP address, for the record; null where none is known. */
-  readonly from: string | null;
-  /** What counts as one address; undefined where that says nothing of who tries. */
-  readonly address: string | undefined;
+  readonly whence: Whence;
   /** The id of a browser that knows the account. */
   readonly knownBrowser: string | undefined;
 }
@@ -23,24 +21,39 @@ const free = { account: 5, browser: 5, address: 30 };
 /** The longest that anybody has to wait. */
 const longestWait: Seconds = 900;
 
+/** What fails within so long is looked at together: how many accounts of an address, how many networks of an account. */
+export const seenTogether: Seconds = 3600;
+
 /** After so long without another failure, counting begins anew. */
 export const countedFor: Seconds = 3600 + longestWait;
 
-/** What an attempt is counted under, with the number of failures that is free. The account is as it was typed, but folded. */
-export function keysOf(account: string, { address, knownBrowser }: Attempt): Map<string, number> {
-  if (knownBrowser !== undefined) {
-    return new Map([[digestSecret(`browser\0${knownBrowser}\0${account}`), free.browser]]);
-  }
-  const keys = new Map([[digestSecret(`account\0${account}`), free.account]]);
-  if (address !== undefined) keys.set(digestSecret(`address\0${address}`), free.address);
+/** What an attempt is counted under. */
+export interface AttemptKey extends FailureKey {
+  readonly of: keyof typeof free;
+}
+
+/** The account is as it was typed, but folded. A browser that knows it is not a sign of anything else. */
+export function keysOf(account: string, { whence: { address, network }, knownBrowser }: Attempt): AttemptKey[] {
+  if (knownBrowser !== undefined)
+    return [{ of: 'browser', key: digestSecret(`browser\0${knownBrowser}\0${account}`), other: null }];
+  const other = network === undefined ? null : asNumber(network);
+  const keys: AttemptKey[] = [{ of: 'account', key: digestSecret(`account\0${account}`), other }];
+  if (address !== undefined)
+    keys.push({ of: 'address', key: digestSecret(`address\0${address}`), other: asNumber(account) });
   return keys;
 }
 
+/** Enough to tell a hundred of them apart, and too little to tell what it was. */
+function asNumber(name: string): number {
+  return Buffer.from(digestSecret(name), 'base64url').readInt32BE();
+}
+
 /** How long the next attempt has to wait: a second after the first that is not free, then twice as long each time. */
-export function waitOf(keys: ReadonlyMap<string, number>, failures: readonly Failures[], now: NumericDate): Seconds {
+export function waitOf(keys: readonly AttemptKey[], failures: readonly Failures[], now: NumericDate): Seconds {
+  const freeOf = new Map(keys.map((one) => [one.key, free[one.of]]));
   const waits = failures.map(({ key, failures: count, failedAt }) => {
     if (failedAt < now - countedFor) return 0;
-    const beyond = count - (keys.get(key) ?? 0);
+    const beyond = count - (freeOf.get(key) ?? 0);
     return beyond <= 0 ? 0 : failedAt + Math.min(longestWait, 2 ** (beyond - 1)) - now;
   });
   return Math.max(0, ...waits.map(Math.ceil));

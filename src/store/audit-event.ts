@@ -29,16 +29,16 @@ export interface AuditEvent extends Actor, Act {
 
 /**
  * Writes down an act that is one statement (transactions do it by `changing`): a part of it, to stand behind its `WITH`. Its values are the ones of
- * `auditValues`, and are the statement's parameters from number `first` on.
+ * `auditValues`, and are the statement's parameters from number `first` on. With `once`, for each row of that part.
  */
-export function auditing(first: number): string {
-  const [actor, address, act, target, refused] = [0, 1, 2, 3, 4].map((offset) => `$${first + offset}`);
-  return `audited AS (INSERT INTO audit_event (actor, address, act, target, refused)
-            VALUES (${actor}, ${address}, ${act}, ${target}, ${refused}::boolean))`;
+export function auditing(first: number, once = ''): string {
+  const [actor, address, act, target, refused, reason] = [0, 1, 2, 3, 4, 5].map((offset) => `$${first + offset}`);
+  return `audited AS (INSERT INTO audit_event (actor, address, act, target, refused, reason)
+            SELECT ${actor}, ${address}, ${act}, ${target}, ${refused}::boolean, ${reason} ${once && `FROM ${once}`})`;
 }
 
-export function auditValues({ actor, address }: Actor, { act, target, refused = false }: Act): unknown[] {
-  return [actor, address, act, target, refused];
+export function auditValues({ actor, address }: Actor, act: Act): unknown[] {
+  return [actor, address, act.act, act.target, act.refused ?? false, act.reason ?? null];
 }
 
 /** Events in the order of time: those after an id, or the last ones where none is given. */

@@ -8,7 +8,7 @@ import { forgetBefore } from './forget.ts';
 import { toDate } from './instant.ts';
 
 /** The tables of this kind. */
-export const deliveryTables = ['logout_delivery'] as const;
+export const deliveryTables = ['logout_delivery', 'event_delivery'] as const;
 
 export type DeliveryTable = (typeof deliveryTables)[number];
 

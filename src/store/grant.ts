@@ -148,10 +148,13 @@ export async function findCode(
   return row && toRedeemed(row);
 }
 
-/** Whether a code with all its proof has been redeemed before: then somebody else holds it too. */
-export async function wasRedeemed(database: Database, proof: CodeProof): Promise<boolean> {
-  const rows = await database.query(`SELECT 1 FROM "grant" g WHERE ${proven} AND g.generation > 0`, proofValues(proof));
-  return rows.length > 0;
+/** Whose a code with all its proof was that has been redeemed before: then somebody else holds it too. */
+export async function redeemedBy(database: Database, proof: CodeProof): Promise<string | undefined> {
+  const [row] = await database.query<{ user_id: string }>(
+    `SELECT g.user_id FROM "grant" g WHERE ${proven} AND g.generation > 0`,
+    proofValues(proof),
+  );
+  return row?.user_id;
 }
 
 /** What a client shows with a refresh token. */
@@ -162,6 +165,8 @@ export interface RefreshProof {
   readonly clientId: string;
   /** Whether the token is replaced by the next generation. */
   readonly rotates: boolean;
+  /** Where it is shown from; undefined where that is not known. */
+  readonly network: string | undefined;
 }
 
 /** Whether session and time, $1, stand behind it too. */

@@ -9,6 +9,7 @@ import { forgetOldInteractions } from './interaction.ts';
 import { forgetOldRevocations } from './revocation.ts';
 import { forgetOldSessions } from './session.ts';
 import { forgetOldFailures } from './sign-in-attempt.ts';
+import { forgetOldSuspicions } from './suspicion.ts';
 
 const tables = {
   change: forgetOldChanges,
@@ -17,7 +18,9 @@ const tables = {
   grant: forgetOldGrants,
   revocation: forgetOldRevocations,
   logout_delivery: (database: Database) => forgetOldDeliveries(database, 'logout_delivery'),
+  event_delivery: (database: Database) => forgetOldDeliveries(database, 'event_delivery'),
   sign_in_attempt: forgetOldFailures,
+  suspicion: forgetOldSuspicions,
   audit_event: forgetOldAuditEvents,
 };
 

@@ -1,10 +1,25 @@
 /** The gate of the refresh token: what one turn of the event loop brings goes through it by one statement. */
 import type { RedeemedGrant } from '../protocol/grant.ts';
+import type { Coming } from '../protocol/observation.ts';
 import type { NumericDate, Seconds } from '../protocol/time.ts';
 import type { Database } from './database.ts';
 import { isDatabaseAway } from './database-errors.ts';
 import { type RedeemedRow, type RefreshProof, redeemedColumns, standing, toRedeemed } from './grant.ts';
 import { toDate } from './instant.ts';
+
+/** A grant that has been refreshed. */
+export interface RefreshedGrant extends RedeemedGrant {
+  /** Its last changes of network, the latest first; the first refresh is one. */
+  readonly comings: readonly Coming[];
+}
+
+/** So many of them are remembered. */
+const comingsKept = 4;
+
+interface Row extends RedeemedRow {
+  /** Each a network, a space, and when: seconds since 1970. */
+  networks: string[] | null;
+}
 
 export interface RefreshGate {
   /**
@@ -12,7 +27,7 @@ export interface RefreshGate {
    * was lost by a failover: the row moves on. Undefined where the grant does not stand, has moved on, or was not used for
    * `idle` seconds by the database's clock; nothing is changed then.
    */
-  redeem(proof: RefreshProof): Promise<RedeemedGrant | undefined>;
+  redeem(proof: RefreshProof): Promise<RefreshedGrant | undefined>;
 }
 
 export interface RefreshGateOptions {
@@ -23,7 +38,7 @@ export interface RefreshGateOptions {
 
 interface Item {
   readonly proof: RefreshProof;
-  readonly resolve: (redeemed: RedeemedGrant | undefined) => void;
+  readonly resolve: (redeemed: RefreshedGrant | undefined) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -53,14 +68,17 @@ export function createRefreshGate({ database, idle, now }: RefreshGateOptions): 
   }
 
   /** One conditional UPDATE, which touches no indexed column. Whose grant does not redeem is not in the answer. */
-  async function redeemAll(proofs: readonly RefreshProof[]): Promise<Map<string, RedeemedGrant>> {
-    const rows = await database.query<RedeemedRow>(
-      `UPDATE "grant" g SET generation = i.generation + i.step, rotated_at = now()
-         FROM unnest($2::text[], $3::text[], $4::int[], $5::int[]) AS i (grant_id, client_id, generation, step),
+  async function redeemAll(proofs: readonly RefreshProof[]): Promise<Map<string, RefreshedGrant>> {
+    const rows = await database.query<Row>(
+      `UPDATE "grant" g SET generation = i.generation + i.step, rotated_at = now(),
+              networks = CASE WHEN i.network IS NULL OR i.network = split_part(g.networks[1], ' ', 1) THEN g.networks
+                              ELSE (ARRAY[i.network || ' ' || extract(epoch FROM $1::timestamptz)::bigint] || g.networks)[:$8] END
+         FROM unnest($2::text[], $3::text[], $4::int[], $5::int[], $7::text[])
+                AS i (grant_id, client_id, generation, step, network),
               "user" u, client c
         WHERE g.id = i.grant_id AND g.client_id = i.client_id AND ${standing}
           AND g.generation BETWEEN 1 AND i.generation AND g.rotated_at > now() - make_interval(secs => $6)
-       RETURNING ${redeemedColumns}`,
+       RETURNING ${redeemedColumns}, g.networks`,
       [
         toDate(now()),
         proofs.map(({ grantId }) => grantId),
@@ -68,9 +86,11 @@ export function createRefreshGate({ database, idle, now }: RefreshGateOptions): 
         proofs.map(({ generation }) => generation),
         proofs.map(({ rotates }) => (rotates ? 1 : 0)),
         idle,
+        proofs.map(({ network }) => network ?? null),
+        comingsKept,
       ],
     );
-    return new Map(rows.map((row) => [row.id, toRedeemed(row)]));
+    return new Map(rows.map((row) => [row.id, { ...toRedeemed(row), comings: (row.networks ?? []).map(toComing) }]));
   }
 
   return {
@@ -86,4 +106,9 @@ export function createRefreshGate({ database, idle, now }: RefreshGateOptions): 
       });
     },
   };
+}
+
+function toComing(text: string): Coming {
+  const [network = '', at] = text.split(' ');
+  return { network, at: Number(at) };
 }

@@ -12,6 +12,8 @@ export interface Counts {
   issued(grantType: string, alg: string): void;
   /** Something that works once came a second time, and its grant ended. */
   reused(token: 'code' | 'refresh_token'): void;
+  /** A suspicion was told, by its rule. */
+  suspected(rule: string): void;
   /** A password was shown. */
   signIn(outcome: 'ok' | 'wrong' | 'limited' | 'busy' | 'error'): void;
   /** A revocation that came with a reading is in force here, so long after it was written down. */
@@ -57,6 +59,12 @@ export function createCounts(registry: Registry, deliveryTables: readonly string
     label: 'token',
     registry,
   });
+  const suspicions = new Counter({
+    name: 'keyturn_suspicions_total',
+    help: 'Suspicious activity that was told of, by rule.',
+    labelNames: ['rule'],
+    registers,
+  });
   const signIns = counterOf(['ok', 'wrong', 'limited', 'busy', 'error'], {
     name: 'keyturn_sign_ins_total',
     help: 'Passwords that people showed: right, wrong, not looked at for what has failed before, or for want of room.',
@@ -97,6 +105,7 @@ export function createCounts(registry: Registry, deliveryTables: readonly string
     },
     issued: (grantType, alg) => tokens.inc({ grant_type: grantType, alg }),
     reused: reuse,
+    suspected: (rule) => suspicions.inc({ rule }),
     signIn: signIns,
     // Two clocks are compared, each known to some milliseconds.
     revocationApplied: (seconds) => lag.observe(Math.max(0, seconds)),

@@ -1,5 +1,5 @@
 /** The claims that may appear in a token: these lists, and nothing else. */
-import type { NumericDate } from '../protocol/time.ts';
+import type { NumericDate, Seconds } from '../protocol/time.ts';
 
 /** The claims of an access token: RFC 9068 §2.2, and our own private ones. Those that say nothing are `undefined`. */
 export interface AccessTokenClaims {
@@ -68,6 +68,40 @@ export interface LogoutTokenClaims {
   events: { 'http://schemas.openid.net/event/backchannel-logout': Record<string, never> };
 }
 
+/** A subject (RFC 9493): a person of ours, or a name that says nothing elsewhere. */
+export type SubjectIdentifier =
+  | { readonly format: 'iss_sub'; readonly iss: string; readonly sub: string }
+  | { readonly format: 'opaque'; readonly id: string };
+
+/** The claims of a security event token (RFC 8417 §2.2). No `exp`: what has happened stays so. No `sub`: it is no login. */
+export interface SecurityEventClaims {
+  iss: string;
+  aud: string;
+  iat: NumericDate;
+  jti: string;
+  /** When it happened. */
+  toe: NumericDate;
+  /** Whom or what it is about (RFC 9493 §4.1). */
+  sub_id: SubjectIdentifier;
+  /** One event, by the URI of its rule. */
+  events: Readonly<Record<string, SuspicionEvent>>;
+}
+
+/** Our own events. Those that say nothing are `undefined`. */
+export interface SuspicionEvent {
+  /** What was seen, in words. */
+  reason: string;
+  client_id: string | undefined;
+  /** The digest of the grant, as in its access tokens. */
+  gid: string | undefined;
+  /** An IP address. */
+  address: string | undefined;
+  /** How much was counted, */
+  count: number | undefined;
+  /** in how many seconds. */
+  window: Seconds | undefined;
+}
+
 /**
  * What is signed: the listed claims one by one, so that a property that is not in the list cannot come along, whatever
  * object it is on.
@@ -110,4 +144,10 @@ export function refreshTokenPayload(claims: RefreshTokenClaims): RefreshTokenCla
 export function logoutTokenPayload(claims: LogoutTokenClaims): LogoutTokenClaims {
   const { iss, sub, aud, iat, exp, jti, sid, events } = claims;
   return { iss, sub, aud, iat, exp, jti, sid, events };
+}
+
+/** The same for a security event token. */
+export function securityEventPayload(claims: SecurityEventClaims): SecurityEventClaims {
+  const { iss, aud, iat, jti, toe, sub_id, events } = claims;
+  return { iss, aud, iat, jti, toe, sub_id, events };
 }

@@ -4,11 +4,20 @@
  */
 import { randomUUID } from 'node:crypto';
 import { revocationDigest } from '@keyturn/verifier/denylist';
+import { defaultAlg } from '../crypto/algorithms.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import { formatScope } from '../protocol/scope.ts';
+import type { Suspicion } from '../protocol/suspicion.ts';
 import type { NumericDate, Seconds } from '../protocol/time.ts';
 import type { Authorization, Behind, Target } from './authorization.ts';
-import { accessTokenPayload, idTokenPayload, logoutTokenPayload, refreshTokenPayload } from './claims.ts';
+import {
+  accessTokenPayload,
+  idTokenPayload,
+  logoutTokenPayload,
+  refreshTokenPayload,
+  type SubjectIdentifier,
+  securityEventPayload,
+} from './claims.ts';
 
 /** An access token and what the token response says of it (RFC 6749 §5.1). */
 export interface AccessToken {
@@ -35,6 +44,16 @@ export interface Mint {
   refreshToken(authorization: Authorization, behind: Behind, refresh: NonNullable<Behind['refresh']>): Promise<string>;
   /** Issues a logout token (OpenID Connect Back-Channel Logout §2.4). */
   logoutToken(signOut: SignOut): Promise<string>;
+  /** Issues a security event token (RFC 8417) about a suspicion, always the same for the same one. */
+  securityEvent(event: SecurityEvent): Promise<string>;
+}
+
+/** A suspicion that somebody is told of. */
+export interface SecurityEvent {
+  readonly id: string;
+  readonly at: NumericDate;
+  readonly audience: string;
+  readonly suspicion: Suspicion;
 }
 
 export interface MintOptions {
@@ -59,6 +78,12 @@ export function createMint({ issuer, keyring, accessTokenTtl, permissionsOf, now
   function audience({ resource, scope }: Target): string | string[] {
     if (resource === undefined) return issuer;
     return scope.includes('openid') ? [resource.identifier, issuer] : resource.identifier;
+  }
+
+  /** The person, or else the client; an address where neither is known. */
+  function subjectOf({ userId, clientId, target }: Suspicion): SubjectIdentifier {
+    if (userId !== undefined) return { format: 'iss_sub', iss: issuer, sub: userId };
+    return { format: 'opaque', id: clientId ?? target.replace(/^address /, '') };
   }
 
   return {
@@ -134,6 +159,22 @@ export function createMint({ issuer, keyring, accessTokenTtl, permissionsOf, now
         events: { 'http://schemas.openid.net/event/backchannel-logout': {} },
       });
       return keyring.sign(alg, 'logout+jwt', claims);
+    },
+
+    async securityEvent({ id, at, audience: aud, suspicion }) {
+      const { rule, reason, clientId, grantId, address, count, window } = suspicion;
+      const gid = grantId && revocationDigest('grant', grantId);
+      const event = { reason, client_id: clientId, gid, address: address ?? undefined, count, window };
+      const claims = securityEventPayload({
+        iss: issuer,
+        aud,
+        iat: at,
+        jti: id,
+        toe: at,
+        sub_id: subjectOf(suspicion),
+        events: { [`${issuer}/events/${rule}`]: event },
+      });
+      return keyring.sign(defaultAlg, 'secevent+jwt', claims);
     },
   };
 }

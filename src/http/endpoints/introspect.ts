@@ -1,12 +1,14 @@
 import { type Client, clientAuthMethods } from '../../protocol/client.ts';
 import { ProtocolError } from '../../protocol/error.ts';
+import type { ForgedToken } from '../../protocol/observation.ts';
 import { formatScope } from '../../protocol/scope.ts';
 import type { NumericDate } from '../../protocol/time.ts';
 import type { User } from '../../protocol/user.ts';
 import type { Database } from '../../store/database.ts';
 import { findGrant } from '../../store/grant.ts';
 import type { AccessTokenClaims } from '../../tokens/claims.ts';
-import type { TokenReader } from '../../tokens/verification.ts';
+import type { OnForged, TokenReader } from '../../tokens/verification.ts';
+import { type AddressOf, whenceOf } from '../address.ts';
 import type { ClientAuthenticator } from '../client-authentication.ts';
 import type { Endpoint } from '../endpoint.ts';
 import { requireForm, requireOneAuthorization } from '../request.ts';
@@ -18,6 +20,9 @@ export interface IntrospectionEndpointServices {
   /** The user of that id, if there is one. */
   user(id: string): Promise<User | undefined>;
   now(): NumericDate;
+  readonly addressOf: AddressOf;
+  /** Told of tokens in our name that we have not signed. */
+  observe(forged: ForgedToken): unknown;
 }
 
 const inactive = { active: false };
@@ -28,7 +33,9 @@ const inactive = { active: false };
  * token is where its grant stands and it is the newest of it, which is one statement. All else is one answer.
  */
 export function introspectionEndpoint(services: IntrospectionEndpointServices): Endpoint {
-  const { authenticator, reader, database, user, now } = services;
+  const { authenticator, reader, database, user, now, addressOf } = services;
+  const observe = (seen: Omit<ForgedToken, 'kind' | 'at'>) =>
+    void services.observe({ kind: 'forged token', at: now(), ...seen });
 
   /** The token's own claims, which who holds it can read there. */
   async function accessToken(claims: AccessTokenClaims, client: Client): Promise<object> {
@@ -44,8 +51,8 @@ export function introspectionEndpoint(services: IntrospectionEndpointServices): 
     return tokens.includes('openid') && tokens.includes('email') ? (await user(sub))?.email : undefined;
   }
 
-  async function refreshToken(text: string, client: Client): Promise<object> {
-    const claims = await reader.refreshToken(text);
+  async function refreshToken(text: string, client: Client, onForged: OnForged): Promise<object> {
+    const claims = await reader.refreshToken(text, onForged);
     if (claims?.client_id !== client.id) return inactive;
     const { iss, aud, sub, client_id, iat, exp, gid: grantId, gen } = claims;
     const standing = await findGrant(database, { grantId, clientId: client.id }, now(), 0);
@@ -67,8 +74,9 @@ export function introspectionEndpoint(services: IntrospectionEndpointServices): 
       const client = await authenticator.authenticateConfidential(requireOneAuthorization(message), form, now());
       const token = form.get('token');
       if (token === undefined) throw new ProtocolError('invalid_request', 'token is missing');
-      const claims = await reader.accessToken(token);
-      return claims === undefined ? refreshToken(token, client) : accessToken(claims, client);
+      const onForged = () => observe({ whence: whenceOf(message, addressOf), clientId: client.id });
+      const claims = await reader.accessToken(token, onForged);
+      return claims === undefined ? refreshToken(token, client, onForged) : accessToken(claims, client);
     },
   };
 }

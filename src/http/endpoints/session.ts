@@ -13,6 +13,7 @@ import { addRedeemedGrant } from '../../store/grant.ts';
 import type { Registry } from '../../store/registry.ts';
 import { type Authorization, type Behind, narrow } from '../../tokens/authorization.ts';
 import type { Mint } from '../../tokens/mint.ts';
+import { whenceOf } from '../address.ts';
 import { type AttemptServices, attemptOf, rememberBrowser } from '../attempt.ts';
 import type { Cookies } from '../cookies.ts';
 import type { Endpoint } from '../endpoint.ts';
@@ -73,7 +74,10 @@ export function sessionEndpoints(services: SessionServices): Endpoint[] {
   async function refresh(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     const { client, token, csrf } = await readCookie(request);
     const parameter = (name: string) => (name === 'refresh_token' ? token : undefined);
-    const authorization = await refreshToken.redeem({ client, parameter, csrf, now: now() }, grantServices);
+    const authorization = await refreshToken.redeem(
+      { client, parameter, csrf, now: now(), whence: () => whenceOf(request, addressOf) },
+      grantServices,
+    );
     return answer(reply, refreshToken.name, authorization);
   }
 

@@ -7,7 +7,7 @@ import type { NumericDate } from '../../protocol/time.ts';
 import type { Registry } from '../../store/registry.ts';
 import { narrow } from '../../tokens/authorization.ts';
 import type { Mint } from '../../tokens/mint.ts';
-import type { AddressOf } from '../address.ts';
+import { type AddressOf, whenceOf } from '../address.ts';
 import type { ClientAuthenticator } from '../client-authentication.ts';
 import type { Endpoint } from '../endpoint.ts';
 import type { Rate } from '../rate.ts';
@@ -63,7 +63,8 @@ export function tokenEndpoint(services: TokenEndpointServices): Endpoint {
       if (!client.grantTypes.includes(grantType.name)) {
         throw new ProtocolError('unauthorized_client', 'the client is not registered for this grant type');
       }
-      const request = { client, parameter: form.get, now: now() };
+      const whence = () => whenceOf(message, addressOf);
+      const request = { client, parameter: form.get, now: now(), whence };
       const asked = { scope: form.get('scope'), resources: form.all('resource') };
       if (asked.scope !== undefined || asked.resources.length > 0) {
         const preview = await grantType.preview?.(request, grantServices);

@@ -1,7 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ProtocolError } from '../../protocol/error.ts';
+import type { ForgedToken } from '../../protocol/observation.ts';
+import type { NumericDate } from '../../protocol/time.ts';
 import type { User } from '../../protocol/user.ts';
 import type { TokenReader } from '../../tokens/verification.ts';
+import { type AddressOf, whenceOf } from '../address.ts';
 import type { Endpoint } from '../endpoint.ts';
 import type { Form } from '../form.ts';
 import { requireOneAuthorization } from '../request.ts';
@@ -10,17 +13,23 @@ export interface UserinfoServices {
   readonly reader: TokenReader;
   /** The user of that id, if there is one and nothing has ended their tokens. */
   user(id: string): Promise<User | undefined>;
+  now(): NumericDate;
+  readonly addressOf: AddressOf;
+  /** Told of tokens in our name that we have not signed. */
+  observe(forged: ForgedToken): unknown;
 }
 
 /** Userinfo (OpenID Connect Core §5.3): claims about the person, as the scope of the access token allows (§5.4). */
-export function userinfoEndpoints({ reader, user }: UserinfoServices): Endpoint[] {
+export function userinfoEndpoints({ reader, user, now, addressOf, observe }: UserinfoServices): Endpoint[] {
   async function handle(request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
     reply.header('cache-control', 'no-store');
     const token = readBearer(request);
     if (token === undefined) {
       return reply.code(401).header('www-authenticate', 'Bearer').send();
     }
-    const claims = await reader.requireAccessToken(token);
+    const claims = await reader.requireAccessToken(token, () =>
+      observe({ kind: 'forged token', at: now(), whence: whenceOf(request, addressOf), clientId: undefined }),
+    );
     const scope = claims.scope?.split(' ') ?? [];
     const found = scope.includes('openid') ? await user(claims.sub) : undefined;
     if (!scope.includes('openid')) throw new ProtocolError('insufficient_scope', 'the token has no scope openid');
