@@ -50,7 +50,10 @@ async function sendWithoutSocket({ app }: TestIssuer, { path, ...sent }: Sent): 
   return { status: statusCode, headers, setCookies: [headers['set-cookie'] ?? []].flat(), html: payload };
 }
 
-async function sendBySocket({ issuer }: TestIssuer, { path, payload, ...sent }: Sent): Promise<Received> {
+export async function sendBySocket(
+  { issuer }: Pick<TestIssuer, 'issuer'>,
+  { path, payload, ...sent }: Sent,
+): Promise<Received> {
   const url = new URL(path, issuer);
   const response = await fetch(url, { ...sent, ...(payload !== undefined && { body: payload }), redirect: 'manual' });
   const { status, headers } = response;

@@ -41,6 +41,8 @@ export interface ServerProcess {
   kill(signal: NodeJS.Signals): void;
   /** Runs `keyturn` in its folder and environment. */
   keyturn(...args: string[]): Promise<Ended>;
+  /** The same, with something on standard input. */
+  keyturnWithInput(input: string, ...args: string[]): Promise<Ended>;
 }
 
 export interface ServerOptions {
@@ -48,6 +50,8 @@ export interface ServerOptions {
   folder?: string;
   /** Run as another account, which only root can ask for. */
   uid?: number;
+  /** Where the code is: this checkout if not given. */
+  checkout?: string;
 }
 
 /** Starts a server and waits until it has started or ended. It ends with the test. */
@@ -61,12 +65,12 @@ export async function spawnServer(t: Owner, env: Environment, options: ServerOpt
 export async function launchServer(
   t: Owner,
   settings: Environment,
-  { folder: given, ...account }: ServerOptions = {},
+  { folder: given, checkout, ...account }: ServerOptions = {},
 ): Promise<ServerProcess> {
   const folder = given ?? (await openTemporaryFolder(t));
   const port = settings.PORT ?? String(await freePort());
   const env = { HOST: '127.0.0.1', PORT: port, ...minimal, ...settings };
-  const child = spawnNode(['dist/src/main.js'], { ...account, cwd: folder, env });
+  const child = spawnNode(['dist/src/main.js'], { ...account, cwd: folder, env }, checkout);
   const { ended, output } = collect(child);
   const started = new Promise<void>((resolve) => {
     child.stdout?.on('data', () => output.stdout.includes('Next, ') && resolve());
@@ -89,7 +93,8 @@ export async function launchServer(
     started,
     ended,
     kill: (signal) => child.kill(signal),
-    keyturn: (...args) => runKeyturn(args, { env, cwd: folder }),
+    keyturn: (...args) => runKeyturn(args, { env, cwd: folder }, checkout),
+    keyturnWithInput: (input, ...args) => runKeyturn(args, { env, cwd: folder, input }, checkout),
   };
 }
 
@@ -106,8 +111,9 @@ export function keyturnWithInput(input: string, env: Environment, ...args: strin
 async function runKeyturn(
   args: string[],
   { env, input = '', cwd = '/' }: { env: Environment; input?: string; cwd?: string },
+  checkout?: string,
 ): Promise<Ended> {
-  const child = spawnNode(['scripts/keyturn.js', ...args], { cwd, env: { ...minimal, ...env } });
+  const child = spawnNode(['scripts/keyturn.js', ...args], { cwd, env: { ...minimal, ...env } }, checkout);
   child.stdin?.on('error', () => undefined); // it may end without reading
   child.stdin?.end(input);
   return collect(child).ended;
@@ -117,11 +123,11 @@ async function runKeyturn(
 const minimal: Environment = { PATH: process.env.PATH ?? '' };
 
 /**
- * Starts a program of this checkout. Through `env`, as tap adds NODE_OPTIONS to whatever a test spawns, by which Node
+ * Starts a program of a checkout. Through `env`, as tap adds NODE_OPTIONS to whatever a test spawns, by which Node
  * would record coverage: that takes twice the time, and another account may not write it.
  */
-function spawnNode([script = '', ...args]: string[], options: SpawnOptions): ChildProcess {
-  return spawn('/usr/bin/env', ['-u', 'NODE_OPTIONS', process.execPath, project(script), ...args], options);
+function spawnNode([script = '', ...args]: string[], options: SpawnOptions, checkout = project('.')): ChildProcess {
+  return spawn('/usr/bin/env', ['-u', 'NODE_OPTIONS', process.execPath, join(checkout, script), ...args], options);
 }
 
 function collect(child: ChildProcess): { output: { stdout: string; stderr: string }; ended: Promise<Ended> } {
