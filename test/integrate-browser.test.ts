@@ -92,11 +92,14 @@ test('the web app signs in, refreshes, and signs out by every way', { skip }, as
   await enterPassword(page);
   await page.waitForURL(`${url}/`);
 
+  const told = () =>
+    setting.issuer.log.filter(({ msg, ...line }) => line.client === client.clientId && /was told/.test(String(msg)));
+  const before = told().length;
   await setting.keyturn('user', 'sign-out', account.email);
-  await eventually(async () => {
-    await page.reload();
-    return /Nobody is signed in here/.test(await text(page));
-  });
+  await eventually(() => told().length > before);
+  await page.reload();
+  t.match(await text(page), /Nobody is signed in here/);
+  t.equal(await page.locator('[role=alert]').count(), 0, 'it was told, and had not to find out');
 });
 
 test('the web app is not talked into anything', { skip }, async (t) => {
