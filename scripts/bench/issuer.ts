@@ -21,8 +21,8 @@ export interface IssuerSite {
   readonly folder: string;
   readonly keysDir: string;
   readonly databaseUrl: string;
-  /** Starts an instance, on the site's port where no other is given. */
-  start(where: 'one core' | 'all cores', port?: number): ServerProcess;
+  /** Starts an instance, on the site's port where no other is given, with settings beside the site's. */
+  start(where: 'one core' | 'all cores', port?: number, settings?: Record<string, string>): ServerProcess;
   /** Ends an embedded database: issuers that start from now on bring it up by themselves, as `npm start` does. */
   leaveDatabase(): Promise<void>;
   /** Removes everything; the issuer must have ended. */
@@ -50,7 +50,7 @@ export async function createIssuerSite(
     folder,
     keysDir,
     databaseUrl: database.url,
-    start: (where, ownPort = port) =>
+    start: (where, ownPort = port, settings = {}) =>
       startServer({
         program,
         port: ownPort,
@@ -64,6 +64,7 @@ export async function createIssuerSite(
           KEYS_DIR: keysDir,
           TOKEN_RATE: '1000000', // one client asks for all of it
           ...database.settings(),
+          ...settings,
         },
       }),
     leaveDatabase: database.leave,
