@@ -34,7 +34,7 @@ const paths = [
   ...['/.well-known/openid-configuration', '/.well-known/oauth-authorization-server', '/.well-known/jwks.json'],
 ];
 const path = fc.constantFrom(...paths);
-const method = fc.constantFrom('GET', 'GET', 'GET', 'POST', 'POST', 'POST', 'PUT', 'DELETE', 'OPTIONS');
+const method = fc.constantFrom('GET', 'GET', 'GET', 'POST', 'POST', 'POST', 'PUT', 'DELETE', 'OPTIONS', 'HEAD');
 const name = fc.oneof(
   odd,
   fc.constantFrom(

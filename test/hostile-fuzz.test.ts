@@ -15,12 +15,16 @@ const authorization = `Authorization: ${client.basic}`;
 
 const errors = /^(invalid_(request|client|grant|scope|target)|unauthorized_client|unsupported_(grant|token)_type)$/;
 
-/** Every answer is a document, a token, or a refusal in JSON with a registered code, and repeats nothing. */
-function check({ status, headers, body }: WireAnswer): void {
+/** Every answer is a document, a token, or a refusal in JSON with a registered code, and repeats nothing; to HEAD without its body. */
+function check({ status, headers, body }: WireAnswer, method = 'GET'): void {
   ok(status >= 200 && status < 500, `${status} ${body}`);
   ok(![301, 302, 303, 307, 308].includes(status), 'sends nobody anywhere');
   if (status === 204 || status === 304 || (status === 200 && body === '')) return;
   match(headers['content-type'] ?? '', /^application\/(jwk-set\+)?json/);
+  if (method === 'HEAD') {
+    ok(body === '');
+    return;
+  }
   const json = JSON.parse(body);
   if (status < 400) return;
   deepStrictEqual(Object.keys(json), ['error', 'error_description']);
@@ -131,9 +135,9 @@ test('headers of any names and values', async (t) => {
   const property = fc.asyncProperty(
     headers,
     path,
-    fc.constantFrom('GET', 'POST', 'PUT', 'OPTIONS'),
+    fc.constantFrom('GET', 'POST', 'PUT', 'OPTIONS', 'HEAD'),
     async (lines, at, method) => {
-      check(await exchangeOne(issuer, request(`${method} ${at}`, lines, method === 'POST' ? grant : '')));
+      check(await exchangeOne(issuer, request(`${method} ${at}`, lines, method === 'POST' ? grant : '')), method);
     },
   );
   await fc.assert(property, parameters);
@@ -149,6 +153,7 @@ test('paths and queries of any characters, with any method', async (t) => {
   );
   const method = fc.constantFrom(
     'GET',
+    'HEAD',
     'POST',
     'PUT',
     'PATCH',
@@ -160,7 +165,7 @@ test('paths and queries of any characters, with any method', async (t) => {
     'ZQ7X',
   );
   const property = fc.asyncProperty(written, method, async (target, verb) => {
-    check(await exchangeOne(issuer, request(`${verb} /${target}`)));
+    check(await exchangeOne(issuer, request(`${verb} /${target}`)), verb);
   });
   await fc.assert(property, parameters);
   await checkAlive(t);

@@ -108,15 +108,26 @@ export function keyturnWithInput(input: string, env: Environment, ...args: strin
   return runKeyturn(args, { env, input });
 }
 
+/** The same for what goes on until it is interrupted: after so many milliseconds, if it has not ended. */
+export function keyturnInterrupted(after: number, input: string, env: Environment, ...args: string[]): Promise<Ended> {
+  return runKeyturn(args, { env, input, interruptAfter: after });
+}
+
 async function runKeyturn(
   args: string[],
-  { env, input = '', cwd = '/' }: { env: Environment; input?: string; cwd?: string },
+  {
+    env,
+    input = '',
+    cwd = '/',
+    interruptAfter,
+  }: { env: Environment; input?: string; cwd?: string; interruptAfter?: number },
   checkout?: string,
 ): Promise<Ended> {
   const child = spawnNode(['scripts/keyturn.js', ...args], { cwd, env: { ...minimal, ...env } }, checkout);
   child.stdin?.on('error', () => undefined); // it may end without reading
   child.stdin?.end(input);
-  return collect(child).ended;
+  const timer = interruptAfter && setTimeout(() => child.kill('SIGINT'), interruptAfter);
+  return collect(child).ended.finally(() => clearTimeout(timer));
 }
 
 /** Nothing of ours: neither settings nor what changes how Node or pg work. */

@@ -34,15 +34,17 @@ export function exchange(
     const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
     const timer = setTimeout(() => finish(new Error('the server neither answers nor closes')), patience);
 
+    const headOnly = /^HEAD /.test(Buffer.from(bytes).subarray(0, 5).toString());
+
     function finish(error?: Error): void {
       clearTimeout(timer);
       socket.destroy();
       if (error) reject(error);
-      else resolve(readAnswers(received));
+      else resolve(readAnswers(received, headOnly));
     }
     socket.on('data', (chunk) => {
       received = Buffer.concat([received, chunk]);
-      if (readAnswers(received).length >= answers) finish();
+      if (readAnswers(received, headOnly).length >= answers) finish();
     });
     // A server that refuses before it has read everything may reset the connection; what it said first counts.
     socket.on('error', () => finish());
@@ -71,8 +73,8 @@ export function formRequest(path: string, body: string, headers: readonly string
   return request(`POST ${path}`, ['Content-Type: application/x-www-form-urlencoded', ...headers], body);
 }
 
-/** The complete answers in what was received, provisional ones (100) left out. */
-function readAnswers(received: Buffer): WireAnswer[] {
+/** The complete answers in what was received, provisional ones (100) left out; those to HEAD announce a body that never comes. */
+function readAnswers(received: Buffer, headOnly: boolean): WireAnswer[] {
   const found: WireAnswer[] = [];
   for (let rest = received; ; ) {
     const end = rest.indexOf('\r\n\r\n');
@@ -82,8 +84,9 @@ function readAnswers(received: Buffer): WireAnswer[] {
       lines.map((line) => [line.replace(/:.*/s, '').toLowerCase(), line.replace(/^[^:]*: */, '')]),
     );
     const status = Number(statusLine.split(' ')[1]);
-    const body = rest.subarray(end + 4, end + 4 + Number(headers['content-length'] ?? 0));
-    if (body.length < Number(headers['content-length'] ?? 0)) return found;
+    const length = headOnly ? 0 : Number(headers['content-length'] ?? 0);
+    const body = rest.subarray(end + 4, end + 4 + length);
+    if (body.length < length) return found;
     rest = rest.subarray(end + 4 + body.length);
     if (status >= 200) found.push({ status, headers, body: body.toString() });
   }
