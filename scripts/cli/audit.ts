@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
-import { type AuditEvent, listAuditEvents } from '../../src/store/audit-event.ts';
-import type { Database } from '../../src/store/database.ts';
+import { type AuditDocument, listAudit } from '../../src/admin/audit.ts';
+import type { AdminContext } from '../../src/admin/context.ts';
 import { once } from './arguments.ts';
 import { withDatabase } from './context.ts';
-import { instant, print, printable } from './output.ts';
+import { print, printable } from './output.ts';
 
 /** How many events are read at a time. */
 const pageSize = 1_000;
@@ -21,9 +21,9 @@ export function addAuditCommands(program: Command): void {
     .option('--limit <count>', 'how many', once(countArgument))
     .option('--json', 'print JSON')
     .action(async ({ limit, json }: { limit?: string; json?: true }) => {
-      await withDatabase(async ({ database }) => {
-        const events = await listAuditEvents(database, { limit: Number(limit ?? 50) });
-        print(json, events.map(documentOf), () => events.map(inWords).join('\n') || 'nothing has happened yet');
+      await withDatabase(async (context) => {
+        const events = await listAudit(context, { limit: Number(limit ?? 50) });
+        print(json, events, () => events.map(inWords).join('\n') || 'nothing has happened yet');
       });
     });
 
@@ -32,10 +32,10 @@ export function addAuditCommands(program: Command): void {
     .description('print events as they happen, until interrupted')
     .option('--json', 'print one JSON object a line')
     .action(async ({ json }: { json?: true }) => {
-      await withDatabase(async ({ database }) => {
-        let [{ id: after } = { id: 0 }] = await listAuditEvents(database, { limit: 1 });
+      await withDatabase(async (context) => {
+        let [{ id: after } = { id: 0 }] = await listAudit(context, { limit: 1 });
         for (;;) {
-          for (const event of await listAuditEvents(database, { after, limit: pageSize })) {
+          for (const event of await listAudit(context, { after, limit: pageSize })) {
             write(event, json);
             after = event.id;
           }
@@ -49,13 +49,13 @@ export function addAuditCommands(program: Command): void {
     .description('print all events there are, one JSON object a line')
     .option('--after <id>', 'only those after this one', once(countArgument))
     .action(async ({ after }: { after?: string }) => {
-      await withDatabase(({ database }) => exportAll(database, Number(after ?? 0)));
+      await withDatabase((context) => exportAll(context, Number(after ?? 0)));
     });
 }
 
-async function exportAll(database: Database, from: number): Promise<void> {
+async function exportAll(context: AdminContext, from: number): Promise<void> {
   for (let after = from; ; ) {
-    const events = await listAuditEvents(database, { after, limit: pageSize });
+    const events = await listAudit(context, { after, limit: pageSize });
     for (const event of events) write(event, true);
     const last = events.at(-1);
     if (last === undefined) return;
@@ -63,17 +63,13 @@ async function exportAll(database: Database, from: number): Promise<void> {
   }
 }
 
-function write(event: AuditEvent, json: true | undefined): void {
-  process.stdout.write(`${json ? JSON.stringify(documentOf(event)) : inWords(event)}\n`);
+function write(event: AuditDocument, json: true | undefined): void {
+  process.stdout.write(`${json ? JSON.stringify(event) : inWords(event)}\n`);
 }
 
-function documentOf({ at, ...event }: AuditEvent) {
-  return { ...event, at: new Date(at * 1000).toISOString() };
-}
-
-function inWords({ at, actor, act, target, address, refused, reason }: AuditEvent): string {
+function inWords({ at, actor, act, target, address, refused, reason }: AuditDocument): string {
   const parts = [
-    instant(at),
+    at.replace('.000Z', 'Z'),
     printable(actor),
     refused ? `${printable(act)} REFUSED` : printable(act),
     target === null ? '' : printable(target),

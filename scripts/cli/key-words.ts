@@ -1,40 +1,11 @@
 /** How the life of keys is told to people. */
-import { algorithms } from '../../src/crypto/algorithms.ts';
-import { sealedUnder } from '../../src/crypto/sealing.ts';
+import type { readKeyLives } from '../../src/admin/keys.ts';
 import type { RotationOutcome } from '../../src/keys/administration.ts';
 import type { Schedule } from '../../src/keys/lifecycle.ts';
-import { type KeyLife, livesOf, type Moment } from '../../src/keys/timeline.ts';
+import type { KeyLife, Moment } from '../../src/keys/timeline.ts';
 import type { SigningKey } from '../../src/protocol/signing-key.ts';
 import type { NumericDate } from '../../src/protocol/time.ts';
 import { fromNow, instant, paint, when } from './output.ts';
-
-/** The lives of all keys by algorithm, in the order of the table of algorithms. */
-export function livesByAlg(
-  keys: readonly SigningKey[],
-  now: NumericDate,
-  schedule: Schedule,
-): [alg: string, lives: KeyLife<SigningKey>[]][] {
-  return [...algorithms.keys()].flatMap((alg): [string, KeyLife<SigningKey>[]][] => {
-    const ofAlg = keys.filter((key) => key.alg === alg);
-    return ofAlg.length === 0 ? [] : [[alg, livesOf(ofAlg, now, schedule)]];
-  });
-}
-
-/** What `keys list --json` says of a key. Instants are numeric dates; null: not in sight. */
-export function lifeDocument({ key, phase, moments }: KeyLife<SigningKey>): object {
-  const at = (...whats: Moment['what'][]) => moments.find(({ what }) => whats.includes(what))?.at ?? null;
-  return {
-    kid: key.kid,
-    alg: key.alg,
-    phase,
-    published_from: key.createdAt,
-    signs_from: key.signsFrom,
-    signs_until: at('retired', 'revoked'),
-    published_until: at('withdrawn', 'revoked'),
-    forgotten_from: at('forgotten'),
-    sealed_under: key.sealedPrivateJwk === null ? null : sealedUnder(key.sealedPrivateJwk),
-  };
-}
 
 const meanings: Record<Moment['what'], string> = {
   published: 'in the JWKS, for caches to learn of it',
@@ -47,7 +18,7 @@ const meanings: Record<Moment['what'], string> = {
 };
 
 /** Each key with the moments of its life, one a line; an arrow says where it is now. */
-export function livesInWords(algs: ReturnType<typeof livesByAlg>, now: NumericDate): string {
+export function livesInWords(algs: Awaited<ReturnType<typeof readKeyLives>>, now: NumericDate): string {
   return algs
     .map(([alg, lives]) => [paint('bold', alg), ...lives.map((life) => lifeInWords(life, now))].join('\n\n'))
     .join('\n\n');
@@ -62,11 +33,6 @@ function lifeInWords({ key, phase, moments }: KeyLife<SigningKey>, now: NumericD
     return `    ${moment === current ? paint(colour, line) : paint('dim', line)}`;
   });
   return [`  ${paint(colour, phase.padEnd(9))}  ${key.kid}`, ...lines].join('\n');
-}
-
-/** What `keys rotate --json` says of an algorithm. */
-export function rotationDocument({ alg, signer, standby, signsFrom, changed }: RotationOutcome): object {
-  return { alg, signer: signer?.kid ?? null, standby: standby?.kid ?? null, signs_from: signsFrom ?? null, changed };
 }
 
 /** What a rotation by hand does, or would do: each thing with its instant. */

@@ -1,16 +1,17 @@
 import type { Command } from 'commander';
-import { rotateByHand } from '../../src/keys/administration.ts';
-import { stopsSigningAt } from '../../src/keys/lifecycle.ts';
-import type { NumericDate } from '../../src/protocol/time.ts';
-import type { Database } from '../../src/store/database.ts';
-import { countGrantsRedeemed } from '../../src/store/grant.ts';
-import { listSigningKeys } from '../../src/store/signing-key.ts';
-import { refreshTokenAlg } from '../../src/tokens/mint.ts';
+import {
+  countGrantsOf,
+  keyDocument,
+  readKeyLives,
+  requireStandbys,
+  revokeKey,
+  rotateKeys,
+  rotationDocument,
+} from '../../src/admin/keys.ts';
 import { algArgument, nameArgument, once } from './arguments.ts';
 import { withDatabase } from './context.ts';
-import { Failure, mistake } from './failure.ts';
 import { addSealCommands } from './key-seals.ts';
-import { lifeDocument, livesByAlg, livesInWords, rotationDocument, rotationInWords } from './key-words.ts';
+import { livesInWords, rotationInWords } from './key-words.ts';
 import { durationInWords, instant, print } from './output.ts';
 
 interface KeyOptions {
@@ -29,9 +30,10 @@ export function addKeyCommands(program: Command): void {
     .description('show each key with its phase and the times of its life')
     .option('--json', 'print JSON')
     .action(async (options: KeyOptions) => {
-      await withDatabase(async ({ database, now, schedule }) => {
-        const algs = livesByAlg(await listSigningKeys(database), now, schedule);
-        const documents = algs.flatMap(([, lives]) => lives.map(lifeDocument));
+      await withDatabase(async (context) => {
+        const { now } = context;
+        const algs = await readKeyLives(context);
+        const documents = algs.flatMap(([, lives]) => lives.map(keyDocument));
         print(options.json, documents, () =>
           algs.length === 0
             ? 'no keys yet: a running server makes them'
@@ -48,16 +50,13 @@ export function addKeyCommands(program: Command): void {
     .option('--dry-run', 'say what would happen and do nothing')
     .option('--json', 'print JSON')
     .action(async (options: KeyOptions) => {
-      const algs = options.alg === undefined ? {} : { algs: [options.alg] };
-      const [immediately, dryRun] = [options.now === true, options.dryRun === true];
-      await withDatabase(async ({ database, schedule }) => {
-        const outcomes = await rotateByHand(database, { ...algs, immediately, dryRun, schedule });
+      const asked = { alg: options.alg, immediately: options.now === true, dryRun: options.dryRun === true };
+      await withDatabase(async (context) => {
+        const outcomes = await rotateKeys(context, asked);
         print(options.json, outcomes.map(rotationDocument), () =>
-          outcomes.map((outcome) => rotationInWords(outcome, options, schedule)).join('\n\n'),
+          outcomes.map((outcome) => rotationInWords(outcome, options, context.schedule)).join('\n\n'),
         );
-        if (outcomes.some(({ standby }) => standby === undefined)) {
-          throw new Failure(1, 'no standby is published yet: a running server makes one within seconds; try again');
-        }
+        requireStandbys(outcomes);
       });
     });
 
@@ -68,41 +67,28 @@ export function addKeyCommands(program: Command): void {
     .option('--reason <text>', 'why, for whoever looks at the table of revocations', once(nameArgument))
     .option('--json', 'print JSON')
     .action(async (kid: string, options: KeyOptions) => {
-      await withDatabase(async ({ database, config, revoker, now, schedule }) => {
-        const grants = await countGrantsOf(database, kid, now);
+      await withDatabase(async (context) => {
+        const grants = await countGrantsOf(context, kid);
         if (grants > 0 && !options.json) {
           process.stdout.write(`About ${grants} refresh tokens are signed by it: who has one signs in again.\n`);
         }
-        const revocation = await revoker.revokeKey(kid, schedule, options.reason ?? 'by command');
-        if (revocation === undefined) throw mistake('there is no key of that kid: see keyturn keys list');
-        const { already, successor = null } = revocation;
-        print(options.json, { kid, already_revoked: already, successor, refresh_tokens: grants }, () =>
-          already
+        const revocation = await revokeKey(context, kid, options.reason);
+        const { already_revoked, successor, leaderless } = revocation;
+        print(options.json, { kid, already_revoked, successor, refresh_tokens: grants }, () =>
+          already_revoked
             ? `${kid} was revoked before; nothing was done.`
             : [
                 `${kid} is revoked: it no longer signs, and the JWKS no longer shows it.`,
                 ...(successor === null ? [] : [`${successor} signs from now on.`]),
-                ...(revocation.leaderless
+                ...(leaderless
                   ? ['There was no standby: a running server makes a new key within seconds, which no cache knows yet.']
                   : []),
                 'Services that read the revocation feed refuse what it has signed at once; others when they have fetched',
-                `the JWKS anew: within ${durationInWords(config.jwksMaxAge)}.`,
+                `the JWKS anew: within ${durationInWords(context.config.jwksMaxAge)}.`,
               ].join('\n'),
         );
       });
     });
 
   addSealCommands(keys);
-}
-
-/** About how many grants end with a key that is not revoked yet: those whose refresh token it has signed. */
-async function countGrantsOf(database: Database, kid: string, now: NumericDate): Promise<number> {
-  const keys = await listSigningKeys(database);
-  const key = keys.find((one) => one.kid === kid);
-  if (key?.alg !== refreshTokenAlg || key.revokedAt !== null) return 0;
-  const until = stopsSigningAt(
-    key,
-    keys.filter(({ alg }) => alg === key.alg),
-  );
-  return countGrantsRedeemed(database, key.signsFrom, until ?? now + 1, now);
 }

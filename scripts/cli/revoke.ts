@@ -1,34 +1,10 @@
-import { createDenylist } from '@keyturn/verifier/denylist';
-import { type Command, InvalidArgumentError } from 'commander';
-import { endClientGrants } from '../../src/protocol/client.ts';
-import { endSignIns, foldEmail } from '../../src/protocol/user.ts';
-import { listSigningKeys } from '../../src/store/signing-key.ts';
-import { findUserByEmail } from '../../src/store/user.ts';
-import { createTokenReader } from '../../src/tokens/verification.ts';
-import { nameArgument, once } from './arguments.ts';
-import { type Context, withDatabase } from './context.ts';
+import type { Command } from 'commander';
+import { type RevocationDocument, type RevocationKind, revocationKinds, revoke } from '../../src/admin/revocations.ts';
+import { grantIdArgument, nameArgument, once, sidArgument, tokenIdArgument } from './arguments.ts';
+import { withDatabase } from './context.ts';
 import { mistake } from './failure.ts';
 import { print } from './output.ts';
-import { sidArgument } from './session.ts';
 import { readToken } from './standard-input.ts';
-
-/** What was done, for programs and for people. */
-interface Outcome {
-  readonly document: Readonly<Record<string, unknown>>;
-  readonly says: string;
-}
-
-/** Does away with what `name` names. */
-type Act = (name: string, reason: string, context: Context) => Promise<Outcome>;
-
-const acts: Readonly<Record<string, Act>> = {
-  jti: revokeToken,
-  token: revokeByText,
-  grant: endGrant,
-  session: endSession,
-  user: endUser,
-  client: endClient,
-};
 
 export function addRevokeCommand(program: Command): void {
   program
@@ -40,106 +16,42 @@ export function addRevokeCommand(program: Command): void {
       'an access token, or the grant of a refresh token; - reads it from standard input',
       once(String),
     )
-    .option('--grant <id>', 'a grant, by the gid of its refresh tokens', once(grantArgument))
+    .option('--grant <id>', 'a grant, by the gid of its refresh tokens', once(grantIdArgument))
     .option('--session <sid>', 'a session, with the grants that end with it', once(sidArgument))
     .option('--user <email-or-sub>', 'all sessions, grants and access tokens of a person', once(String))
     .option('--client <client-id>', 'all grants and access tokens of a client', once(String))
     .option('--reason <text>', 'why, for the record', once(nameArgument))
     .option('--json', 'print JSON')
     .action(async ({ json, reason, ...named }: { json?: true; reason?: string } & Record<string, string>) => {
-      const [[kind = '', name = ''] = [], ...others] = Object.entries(named);
-      const act = acts[kind];
-      if (act === undefined || others.length > 0) {
-        throw mistake(
-          `give one of ${Object.keys(acts)
-            .map((option) => `--${option}`)
-            .join(', ')}`,
-        );
+      const [[kind, given] = ['', ''], ...others] = Object.entries(named);
+      if (!isKind(kind) || others.length > 0) {
+        throw mistake(`give one of ${revocationKinds.map((option) => `--${option}`).join(', ')}`);
       }
-      const { document, says } = await withDatabase((context) => act(name, reason ?? 'by command', context));
-      print(json, document, () => says);
+      const name = kind === 'token' ? await readToken(given) : given;
+      const done = await withDatabase((context) => revoke(context, kind, name, reason));
+      print(json, done, () => inWords(done));
     });
 }
 
-async function revokeToken(jti: string, reason: string, { revoker }: Context): Promise<Outcome> {
-  return tokenOutcome(jti, await revoker.revokeToken({ jti, exp: undefined, clientId: undefined }, reason));
+function isKind(kind: string): kind is RevocationKind {
+  return (revocationKinds as readonly string[]).includes(kind);
 }
 
-/** A token says by itself what it is. What is no token of ours, or dead already, is a slip of the hand. */
-async function revokeByText(
-  argument: string,
-  reason: string,
-  { config, database, revoker, now }: Context,
-): Promise<Outcome> {
-  const text = await readToken(argument);
-  const keys = await listSigningKeys(database);
-  const denylist = createDenylist(); // empty: what is there already is found when it is written
-  const reader = createTokenReader({ issuer: config.issuer, keys: () => keys, denylist, now: () => now });
-  const access = await reader.accessToken(text);
-  if (access !== undefined) {
-    const { jti, exp } = access;
-    return tokenOutcome(jti, await revoker.revokeToken({ jti, exp, clientId: undefined }, reason));
+function inWords(done: RevocationDocument): string {
+  switch (done.revoked) {
+    case 'token':
+      return done.already_revoked
+        ? `The token ${done.jti} was void before; nothing was done.`
+        : `The token ${done.jti} is void.`;
+    case 'grant':
+      return done.already_revoked
+        ? 'No such grant is alive; nothing was done. (The gid of an access token is a digest, and no id.)'
+        : 'The grant has ended: its refresh tokens no longer work, and its access tokens are void.';
+    case 'session':
+      return `${done.sid} has ended, with ${done.ended_grants} grants.`;
+    case 'user':
+      return `All sessions and grants of ${done.email} have ended, and their access tokens are void.`;
+    case 'client':
+      return `All grants of ${done.client_id} have ended, and its access tokens are void. It can have new ones: see keyturn client disable.`;
   }
-  const refresh = await reader.refreshToken(text);
-  if (refresh !== undefined) return grantOutcome(await revoker.endGrant(refresh.gid, reason));
-  throw mistake('that is no access or refresh token of this issuer that is alive: see keyturn token inspect');
-}
-
-function tokenOutcome(jti: string, revoked: boolean): Outcome {
-  return {
-    document: { revoked: 'token', jti, already_revoked: !revoked },
-    says: revoked ? `The token ${jti} is void.` : `The token ${jti} was void before; nothing was done.`,
-  };
-}
-
-async function endGrant(id: string, reason: string, { revoker }: Context): Promise<Outcome> {
-  return grantOutcome(await revoker.endGrant(id, reason));
-}
-
-/** Without its id: whoever has that is a step nearer to its refresh tokens. */
-function grantOutcome(ended: boolean): Outcome {
-  return {
-    document: { revoked: 'grant', already_revoked: !ended },
-    says: ended
-      ? 'The grant has ended: its refresh tokens no longer work, and its access tokens are void.'
-      : 'No such grant is alive; nothing was done. (The gid of an access token is a digest, and no id.)',
-  };
-}
-
-async function endSession(sid: string, reason: string, { revoker }: Context): Promise<Outcome> {
-  const { grants } = await revoker.endSession(sid, reason);
-  return {
-    document: { revoked: 'session', sid, ended_grants: grants.length },
-    says: `${sid} has ended, with ${grants.length} grants.`,
-  };
-}
-
-async function endUser(name: string, reason: string, { database, revoker }: Context): Promise<Outcome> {
-  const email = foldEmail(name);
-  const sub = email === undefined ? name : (await findUserByEmail(database, email))?.id;
-  const changed = sub === undefined ? undefined : await revoker.changeUser(sub, endSignIns, reason);
-  if (changed === undefined) throw mistake(`there is no user ${JSON.stringify(name)}: see keyturn user list`);
-  return {
-    document: { revoked: 'user', sub: changed.after.id },
-    says: `All sessions and grants of ${changed.after.email} have ended, and their access tokens are void.`,
-  };
-}
-
-async function endClient(id: string, reason: string, { revoker }: Context): Promise<Outcome> {
-  const changed = await revoker.changeClient(id, async (client) => endClientGrants(client), reason);
-  if (changed === undefined) throw mistake(`there is no client ${JSON.stringify(id)}: see keyturn client list`);
-  return {
-    document: { revoked: 'client', client_id: id },
-    says: `All grants of ${id} have ended, and its access tokens are void. It can have new ones: see keyturn client disable.`,
-  };
-}
-
-function tokenIdArgument(text: string): string {
-  if (/^[\x21-\x7e]{1,200}$/.test(text)) return text;
-  throw new InvalidArgumentError('It must be the jti of an access token.');
-}
-
-function grantArgument(text: string): string {
-  if (/^[\w-]{1,100}$/.test(text)) return text;
-  throw new InvalidArgumentError('It must be the gid of a refresh token.');
 }

@@ -1,20 +1,13 @@
-import { type Command, InvalidArgumentError } from 'commander';
-import type { Role } from '../../src/protocol/user.ts';
-import { addRole, listRoles } from '../../src/store/role.ts';
-import { each } from './arguments.ts';
-import { withDatabase } from './context.ts';
+import type { Command } from 'commander';
+import { addRole, listRoles } from '../../src/admin/roles.ts';
+import { each, roleArgument } from './arguments.ts';
+import { everything, withDatabase } from './context.ts';
 import { mistake } from './failure.ts';
 import { facts, print, table } from './output.ts';
 
 interface RoleOptions {
   permission?: string[];
   json?: true;
-}
-
-/** Names of roles and permissions stand in tokens, and side by side in lists: short, and without spaces. */
-export function roleArgument(text: string): string {
-  if (/^[\x21-\x7e]{1,64}$/.test(text)) return text;
-  throw new InvalidArgumentError('It must be 1 to 64 printable ASCII characters without spaces.');
 }
 
 export function addRoleCommands(program: Command): void {
@@ -26,12 +19,10 @@ export function addRoleCommands(program: Command): void {
     .argument('<name>', 'its name', roleArgument)
     .option('--permission <permission>', 'what it permits; repeatable', each(roleArgument))
     .option('--json', 'print JSON')
-    .action(async (name: string, options: RoleOptions) => {
-      const added: Role = { name, permissions: options.permission ?? [] };
-      await withDatabase(async ({ database }) => {
-        if (!(await addRole(database, added))) throw mistake(`the role ${name} is there already`);
-      });
-      print(options.json, added, () => facts({ role: name, permissions: added.permissions.join(' ') || 'none' }));
+    .action(async (name: string, { permission: permissions = [], json }: RoleOptions) => {
+      const { role, added } = await withDatabase((context) => addRole(context, { name, permissions }));
+      if (!added) throw mistake(`the role ${name} is there already`);
+      print(json, role, () => facts({ role: name, permissions: permissions.join(' ') || 'none' }));
     });
 
   role
@@ -39,7 +30,7 @@ export function addRoleCommands(program: Command): void {
     .description('list the roles')
     .option('--json', 'print JSON')
     .action(async (options: RoleOptions) => {
-      const roles = await withDatabase(({ database }) => listRoles(database));
+      const roles = await withDatabase((context) => everything((asked) => listRoles(context, asked)));
       print(options.json, roles, () =>
         roles.length === 0
           ? 'no roles yet: keyturn role add <name> --permission <permission>'

@@ -1,10 +1,7 @@
-import { type Command, InvalidArgumentError } from 'commander';
-import { sessionIdle } from '../../src/login/sessions.ts';
-import { foldEmail } from '../../src/protocol/user.ts';
-import { listSessions } from '../../src/store/session.ts';
-import { findUserByEmail } from '../../src/store/user.ts';
+import type { Command } from 'commander';
+import { endSession, listSessions } from '../../src/admin/sessions.ts';
+import { sidArgument } from './arguments.ts';
 import { withDatabase } from './context.ts';
-import { mistake } from './failure.ts';
 import { fromNow, print, table } from './output.ts';
 
 export function addSessionCommands(program: Command): void {
@@ -16,23 +13,17 @@ export function addSessionCommands(program: Command): void {
     .argument('<email>')
     .option('--json', 'print JSON')
     .action(async (email: string, options: { json?: true }) => {
-      await withDatabase(async ({ database, now }) => {
-        const user = await findUserByEmail(database, foldEmail(email) ?? '');
-        if (user === undefined) throw mistake(`there is no user ${JSON.stringify(email)}`);
-        const sessions = await listSessions(database, user.id, now, sessionIdle);
-        const documents = sessions.map(({ id, createdAt, lastSeenAt, ip, userAgent }) => ({
-          ...{ sid: id, created_at: createdAt, last_seen_at: lastSeenAt },
-          ...{ ip, user_agent: userAgent },
-        }));
-        print(options.json, documents, () =>
+      await withDatabase(async (context) => {
+        const sessions = await listSessions(context, email);
+        print(options.json, sessions, () =>
           sessions.length === 0
-            ? `${user.email} is signed in nowhere`
+            ? `${email} is signed in nowhere`
             : table(
                 ['SID', 'SIGNED IN', 'LAST SEEN', 'ADDRESS'],
                 sessions.map((one) => [
-                  one.id,
-                  fromNow(one.createdAt, now),
-                  fromNow(one.lastSeenAt, now),
+                  one.sid,
+                  fromNow(one.created_at, context.now),
+                  fromNow(one.last_seen_at, context.now),
                   one.ip ?? '-',
                 ]),
               ),
@@ -46,16 +37,7 @@ export function addSessionCommands(program: Command): void {
     .argument('<sid>', 'as keyturn session list shows it', sidArgument)
     .option('--json', 'print JSON')
     .action(async (sid: string, options: { json?: true }) => {
-      const { grants } = await withDatabase(({ revoker }) => revoker.endSession(sid, 'by command'));
-      print(
-        options.json,
-        { sid, ended_grants: grants.length },
-        () => `${sid} has ended, with ${grants.length} grants.`,
-      );
+      const ended = await withDatabase((context) => endSession(context, sid));
+      print(options.json, ended, () => `${sid} has ended, with ${ended.ended_grants} grants.`);
     });
-}
-
-export function sidArgument(text: string): string {
-  if (/^session_[a-z2-9]{16}$/.test(text)) return text;
-  throw new InvalidArgumentError('It must be a session id, such as session_k3v9….');
 }

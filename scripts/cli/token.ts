@@ -1,11 +1,7 @@
-import { createDenylist } from '@keyturn/verifier/denylist';
 import type { Command } from 'commander';
+import { type InspectionDocument, inspect } from '../../src/admin/tokens.ts';
 import type { NumericDate } from '../../src/protocol/time.ts';
-import { listRevocations } from '../../src/store/revocation.ts';
-import { listSigningKeys } from '../../src/store/signing-key.ts';
-import { type Inspection, inspectToken } from '../../src/tokens/inspect.ts';
 import { withDatabase } from './context.ts';
-import { mistake } from './failure.ts';
 import { facts, print, printable, when } from './output.ts';
 import { readToken } from './standard-input.ts';
 
@@ -19,26 +15,17 @@ export function addTokenCommands(program: Command): void {
     .option('--json', 'print JSON')
     .action(async (argument: string, options: { json?: true }) => {
       const jwt = await readToken(argument);
-      await withDatabase(async ({ database, config, now, schedule }) => {
-        const keys = await listSigningKeys(database);
-        const denylist = createDenylist();
-        denylist.add(await listRevocations(database, 0));
-        const inspection = await inspectToken(jwt, { issuer: config.issuer, keys, schedule, denylist, now });
-        if (inspection === undefined) {
-          throw mistake(
-            'that is not a JWT: it needs three base64url parts with dots between, the first two JSON objects',
-          );
-        }
-        const good = inspection.findings.every((finding) => finding.good);
-        print(options.json, { good, ...inspection }, () => inWords(inspection, good, now));
-        process.exitCode = good ? 0 : 1;
+      await withDatabase(async (context) => {
+        const inspection = await inspect(context, jwt);
+        print(options.json, inspection, () => inWords(inspection, context.now));
+        process.exitCode = inspection.good ? 0 : 1;
       });
     });
 }
 
 const times = ['iat', 'nbf', 'exp', 'auth_time'];
 
-function inWords({ header, claims, findings }: Inspection, good: boolean, now: NumericDate): string {
+function inWords({ good, header, claims, findings }: InspectionDocument, now: NumericDate): string {
   const values = (object: Readonly<Record<string, unknown>>) =>
     Object.fromEntries(
       Object.entries(object).map(([name, value]) => [`  ${printable(name)}`, valueInWords(name, value, now)]),

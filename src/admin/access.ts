@@ -13,7 +13,7 @@ export const adminScopes = {
   'admin:keys:read': 'List signing keys',
   'admin:keys:write': 'Rotate and revoke signing keys',
   'admin:tokens:write': 'Inspect and revoke tokens and grants',
-  'admin:audit:read': 'Read the audit, and the findings of the doctor',
+  'admin:audit:read': 'Read the audit',
 } as const;
 
 export type AdminScope = keyof typeof adminScopes;

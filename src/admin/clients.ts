@@ -90,7 +90,7 @@ export async function addClient(
 export async function updateClient(context: AdminContext, id: string, values: ClientValues): Promise<ClientDocument> {
   const known = await knownResources(context);
   const changes = toClient(values);
-  const updated = await change(context, id, (before) => {
+  const updated = await changeClient(context, id, (before) => {
     const after = { ...before, ...changes };
     if (after.authMethod !== 'none' && after.secretDigests.length === 0) {
       throw new AdminError(
@@ -107,17 +107,12 @@ export async function updateClient(context: AdminContext, id: string, values: Cl
 
 /** The client is let in no more, its grants end, and its access tokens are void. */
 export async function disable(context: AdminContext, id: string): Promise<ClientDocument> {
-  return toDocument(await change(context, id, (before) => disableClient(before, context.now)));
+  return toDocument(await changeClient(context, id, (before) => disableClient(before, context.now)));
 }
 
 /** Lets a disabled client in again. */
 export async function enable(context: AdminContext, id: string): Promise<ClientDocument> {
-  return toDocument(await change(context, id, () => ({ disabledAt: null })));
-}
-
-/** Ends all of a client's grants and voids its access tokens; it can have new ones. */
-export async function endGrantsOfClient(context: AdminContext, id: string, reason: string): Promise<void> {
-  await change(context, id, endClientGrants, reason);
+  return toDocument(await changeClient(context, id, () => ({ disabledAt: null })));
 }
 
 /** How many secrets may stay good beside a new one. */
@@ -140,7 +135,7 @@ export async function rotateSecret(
     throw new AdminError('invalid', 'revoke goes with no overlap: the old secret is not to be trusted');
   }
   const secret = newSecret('ktcs');
-  const updated = await change(context, id, (before) => {
+  const updated = await changeClient(context, id, (before) => {
     if (before.authMethod === 'none') throw new AdminError('invalid', 'a public client has no secret');
     const good = goodSecretDigests(before, context.now);
     return {
@@ -155,7 +150,7 @@ export async function rotateSecret(
 }
 
 /** The one way by which an administrator changes a client. */
-async function change(
+export async function changeClient(
   context: AdminContext,
   id: string,
   decide: (before: Client) => ClientChange,

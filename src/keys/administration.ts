@@ -24,6 +24,8 @@ export interface RotationOutcome {
 export interface RotationOptions {
   /** Those that are in use where this is left out. */
   readonly algs?: readonly string[];
+  /** Only where this key signs. */
+  readonly replaces?: string;
   /** Start the published standby at once, whatever caches may hold. */
   readonly immediately: boolean;
   /** Only say what would happen. */
@@ -41,12 +43,14 @@ export async function rotateByHand(database: Database, options: RotationOptions)
     const outcomes: RotationOutcome[] = [];
     for (const alg of options.algs ?? algorithmsInUse(keys)) {
       const ofAlg = keys.filter((key) => key.alg === alg);
+      const signer = signerOf(ofAlg, decidedAt);
+      if (options.replaces !== undefined && options.replaces !== signer?.kid) continue;
       const step = rotationStep(ofAlg, decidedAt, schedule, immediately);
       if (step?.act === 'promote' && !dryRun) await write.setSignsFrom(step.kid, step.signsFrom);
       const standby = standbyOf(ofAlg, decidedAt);
       const signsFrom = step?.act === 'promote' ? step.signsFrom : standby?.signsFrom;
       const changed = step !== undefined;
-      outcomes.push({ alg, signer: signerOf(ofAlg, decidedAt), standby, signsFrom, changed, decidedAt });
+      outcomes.push({ alg, signer, standby, signsFrom, changed, decidedAt });
     }
     return outcomes;
   });

@@ -2,7 +2,7 @@
 import type { Passwords } from '../crypto/password.ts';
 import { checkNewPassword, type PasswordFault } from '../crypto/password-rules.ts';
 import type { Client, Resource } from '../protocol/client.ts';
-import type { Session } from '../protocol/session.ts';
+import { type Session, sessionIdle } from '../protocol/session.ts';
 import type { NumericDate } from '../protocol/time.ts';
 import { endSignIns, type User, type UserChange } from '../protocol/user.ts';
 import { listConsents } from '../store/consent.ts';
@@ -12,7 +12,6 @@ import type { Accounts } from './accounts.ts';
 import { askedScopes } from './asked-scopes.ts';
 import type { Attempt } from './attempts.ts';
 import type { AccountConsent, AccountProblem, AccountView } from './pages/index.ts';
-import { sessionIdle } from './sessions.ts';
 
 export interface AccountOverviewOptions {
   readonly database: Database;

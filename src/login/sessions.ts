@@ -1,15 +1,13 @@
 /** Sessions: the cookie `<id>.<secret>`, its lifetimes, and what begins and ends one. */
 import { randomBytes } from 'node:crypto';
 import { digestSecret, newId } from '../crypto/handle.ts';
-import type { Session } from '../protocol/session.ts';
+import { type Session, sessionIdle } from '../protocol/session.ts';
 import type { NumericDate, Seconds } from '../protocol/time.ts';
 import type { User } from '../protocol/user.ts';
 import type { Database } from '../store/database.ts';
 import { findSession, saveSession } from '../store/session.ts';
 
-/** A session ends when it was not used for so long, */
-export const sessionIdle: Seconds = 24 * 3600;
-/** and after so long in any case. */
+/** A session ends after so long in any case. */
 export const sessionLife: Seconds = 14 * 24 * 3600;
 
 const shape = /^(session_[a-z2-9]{16})\.([A-Za-z0-9_-]{43})$/;

@@ -1,5 +1,8 @@
-import type { NumericDate } from './time.ts';
+import type { NumericDate, Seconds } from './time.ts';
 import type { User } from './user.ts';
+
+/** A session ends when it was not used for so long. */
+export const sessionIdle: Seconds = 24 * 3600;
 
 /** A browser in which a person is signed in. */
 export interface Session {

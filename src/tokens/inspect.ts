@@ -1,10 +1,13 @@
 /** Explains a token to a person: what is in it, and what is right and wrong with it. */
-import type { Denylist, RevocableToken } from '@keyturn/verifier/denylist';
+import { createDenylist, type Denylist, type RevocableToken } from '@keyturn/verifier/denylist';
 import { compactVerify, decodeProtectedHeader, importJWK, type JWK } from 'jose';
 import { algorithms } from '../crypto/algorithms.ts';
 import { phaseOf, type Schedule } from '../keys/lifecycle.ts';
 import type { SigningKey } from '../protocol/signing-key.ts';
 import type { NumericDate } from '../protocol/time.ts';
+import type { Database } from '../store/database.ts';
+import { listRevocations } from '../store/revocation.ts';
+import { listSigningKeys } from '../store/signing-key.ts';
 
 /** One thing that was looked at. */
 export interface Finding {
@@ -25,6 +28,17 @@ export interface InspectOptions {
   readonly schedule: Schedule;
   readonly denylist: Pick<Denylist, 'isVoid'>;
   readonly now: NumericDate;
+}
+
+/** The same by what the database holds now. */
+export async function inspectTokenBy(
+  database: Database,
+  token: string,
+  known: Pick<InspectOptions, 'issuer' | 'schedule' | 'now'>,
+): Promise<Inspection | undefined> {
+  const denylist = createDenylist();
+  denylist.add(await listRevocations(database, 0));
+  return inspectToken(token, { ...known, denylist, keys: await listSigningKeys(database) });
 }
 
 /** Undefined where the text is not a JWT at all (RFC 7519 §7.2: three base64url parts, two of them JSON objects). */

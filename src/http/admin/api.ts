@@ -14,9 +14,13 @@ import type { TokenReader } from '../../tokens/verification.ts';
 import { explainError } from '../errors.ts';
 import { requireOneAuthorization } from '../request.ts';
 import { clientRoutes } from './clients.ts';
+import { keyRoutes } from './keys.ts';
 import { resourceRoutes } from './resources.ts';
+import { roleRoutes } from './roles.ts';
 import type { AdminRoute } from './route.ts';
 import { createValidators, explain, members, Type } from './schema.ts';
+import { tokenRoutes } from './tokens.ts';
+import { userRoutes } from './users.ts';
 
 export interface AdminApiOptions {
   readonly issuer: string;
@@ -29,7 +33,14 @@ export interface AdminApiOptions {
 }
 
 /** All there is. */
-const routes: readonly AdminRoute[] = [...resourceRoutes, ...clientRoutes];
+const routes: readonly AdminRoute[] = [
+  ...resourceRoutes,
+  ...clientRoutes,
+  ...userRoutes,
+  ...roleRoutes,
+  ...keyRoutes,
+  ...tokenRoutes,
+];
 
 const statusOf: Record<Refusal, number> = { invalid: 400, absent: 404, conflict: 409, forbidden: 403, 'not yet': 409 };
 
