@@ -45,7 +45,7 @@ async function start(
     /** Writes a suspicion down, as the rules do. */
     tell() {
       told += 1;
-      const suspicion = { rule: 'test', target: `address ${told}`, address: null, reason: 'a test' };
+      const suspicion = { rule: 'code-replay' as const, target: `address ${told}`, address: null, reason: 'a test' };
       return tellSuspicion(database, `event_${told}`, `key ${told}`, suspicion, clock.now(), clock.now() - 600, true);
     },
     rows: () => database.prisma.eventDelivery.findMany({ orderBy: { id: 'asc' } }),

@@ -46,6 +46,7 @@ test('one address that fails at many accounts is told of, whichever instances it
   );
   const metrics = (await other.app.adminServer?.inject({ url: '/metrics' }))?.payload ?? '';
   t.match(metrics, 'keyturn_suspicions_total{rule="many-accounts"} 1');
+  t.match(metrics, 'keyturn_suspicions_total{rule="code-replay"} 0', 'what has not happened begins at nothing');
 });
 
 test('it is told once in ten minutes, of all instances', async (t) => {

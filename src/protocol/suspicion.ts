@@ -1,9 +1,21 @@
 import type { Seconds } from './time.ts';
 
+/** The rules, by their names in logs, the audit, the metric and events. */
+export const ruleNames = [
+  'refresh-token-reuse',
+  'code-replay',
+  'grant-in-two-places',
+  'many-accounts',
+  'many-addresses',
+  'forged-tokens',
+] as const;
+
+export type RuleName = (typeof ruleNames)[number];
+
 /** What looks like an attack. */
 export interface Suspicion {
   /** The rule that has found it. */
-  readonly rule: string;
+  readonly rule: RuleName;
   /** What it is about, by kind and name, as the audit writes it. Of one rule and target one is told in a while. */
   readonly target: string;
   readonly userId?: string;

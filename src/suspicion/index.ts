@@ -5,6 +5,7 @@
 import type { Logger } from 'pino';
 import { digestSecret, newId } from '../crypto/handle.ts';
 import type { ForgedToken, Observation } from '../protocol/observation.ts';
+import type { RuleName } from '../protocol/suspicion.ts';
 import type { Seconds } from '../protocol/time.ts';
 import type { Database } from '../store/database.ts';
 import { countTogether, tellSuspicion } from '../store/suspicion.ts';
@@ -47,7 +48,7 @@ export interface SuspicionsOptions {
   /** How events are sent, where somebody wants them. */
   readonly events?: EventsOptions | undefined;
   /** Counts a suspicion that was told. */
-  readonly onTold?: ((rule: string) => void) | undefined;
+  readonly onTold?: ((rule: RuleName) => void) | undefined;
 }
 
 export interface Suspicions {

@@ -1,6 +1,6 @@
 /** What a rule is, and what comes of one. Pure. */
 import type { ForgedToken, Observation } from '../protocol/observation.ts';
-import type { Suspicion } from '../protocol/suspicion.ts';
+import type { RuleName, Suspicion } from '../protocol/suspicion.ts';
 
 /** What rules are shown: observations, of those that come in floods the ones at which many have been counted. */
 export type Sight = Exclude<Observation, ForgedToken> | CountedForgeries;
@@ -15,7 +15,6 @@ export type Finding = Omit<Suspicion, 'rule'>;
 
 /** One way in which attacks show. What it is shown is all that it knows. */
 export interface Rule {
-  /** Of logs, the audit, the metric and the event. */
-  readonly name: string;
+  readonly name: RuleName;
   judge(sight: Sight): Finding | undefined;
 }

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+import { type RuleName, ruleNames } from '../protocol/suspicion.ts';
 import type { NumericDate, Seconds } from '../protocol/time.ts';
 
 /** What the process is told of, each as it happens. What a caller sent is in no label. */
@@ -13,7 +14,7 @@ export interface Counts {
   /** Something that works once came a second time, and its grant ended. */
   reused(token: 'code' | 'refresh_token'): void;
   /** A suspicion was told, by its rule. */
-  suspected(rule: string): void;
+  suspected(rule: RuleName): void;
   /** A password was shown. */
   signIn(outcome: 'ok' | 'wrong' | 'limited' | 'busy' | 'error'): void;
   /** A revocation that came with a reading is in force here, so long after it was written down. */
@@ -59,11 +60,11 @@ export function createCounts(registry: Registry, deliveryTables: readonly string
     label: 'token',
     registry,
   });
-  const suspicions = new Counter({
+  const suspicions = counterOf(ruleNames, {
     name: 'keyturn_suspicions_total',
     help: 'Suspicious activity that was told of, by rule.',
-    labelNames: ['rule'],
-    registers,
+    label: 'rule',
+    registry,
   });
   const signIns = counterOf(['ok', 'wrong', 'limited', 'busy', 'error'], {
     name: 'keyturn_sign_ins_total',
@@ -105,7 +106,7 @@ export function createCounts(registry: Registry, deliveryTables: readonly string
     },
     issued: (grantType, alg) => tokens.inc({ grant_type: grantType, alg }),
     reused: reuse,
-    suspected: (rule) => suspicions.inc({ rule }),
+    suspected: suspicions,
     signIn: signIns,
     // Two clocks are compared, each known to some milliseconds.
     revocationApplied: (seconds) => lag.observe(Math.max(0, seconds)),

@@ -1,11 +1,12 @@
 import type { Reused } from '../../protocol/observation.ts';
+import type { RuleName } from '../../protocol/suspicion.ts';
 import type { Rule } from '../rule.ts';
 
 /**
  * A refresh token that was replaced longer ago than `REFRESH_GRACE`, or a code that was redeemed, is in two hands (RFC 9700
  * §4.14.2, RFC 6749 §4.1.2). Once is enough: whoever sent it could sign for it. The grant ends.
  */
-function reuse(name: string, kind: Reused['kind'], reason: string): Rule {
+function reuse(name: RuleName, kind: Reused['kind'], reason: string): Rule {
   return {
     name,
     judge(sight) {
