@@ -28,10 +28,11 @@ const patience = process.env.TAP_TIMEOUT ?? '300';
 const jobs = 3;
 
 /** The files that take longest begin first: whoever came last would have the machine to itself. */
-const longest =
-  'rotation-load kill database-outages embedded-postgres-places embedded-postgres rewrap cli-user cli-keys cli-revoke cli-arguments doctor algorithms cli-clients cli-changes workers'
-    .split(' ')
-    .map((name) => `${name}.test.js`);
+const longest = [
+  ...['rotation-load', 'database-outages', 'kill', 'integrate-browser', 'embedded-postgres', 'proxies', 'integrate'],
+  ...['cli-user', 'cli-clients', 'back-channel-delivery', 'algorithms', 'cli-changes', 'embedded-postgres-places'],
+  ...['cli-arguments', 'doctor', 'cli-keys', 'rewrap', 'workers', 'cli-revoke'],
+].map((name) => `${name}.test.js`);
 
 const folder = import.meta.dirname;
 const under: Set<ChildProcess> = new Set();
