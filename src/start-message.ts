@@ -20,7 +20,12 @@ export interface StartFacts {
 /** Where it listens, which database and keys it uses, and what to type next. Never a password. */
 export function startMessage(facts: StartFacts): string {
   const { config, version, embedded, databaseAddress, addresses, adminAddresses, keyring } = facts;
-  const metrics = adminAddresses.map((at) => `${urlOf(at)}/metrics`);
+  const scheme = config.tlsCert === undefined ? 'http' : 'https';
+  const urls = (of: StartFacts['addresses'], path = '') => of.map((at) => `${urlOf(at, scheme)}${path}`).join(' and ');
+  const administration =
+    adminAddresses.length > 0
+      ? `\n  metrics     ${urls(adminAddresses, '/metrics')}\n  admin API   ${urls(adminAddresses, '/openapi.json')}`
+      : '';
   const published = keyring.published();
   const signing = [...algorithms.keys()].flatMap((alg) => {
     const ofAlg = published.filter((key) => key.alg === alg);
@@ -32,7 +37,7 @@ export function startMessage(facts: StartFacts): string {
       : `embedded Postgres ${embedded.version} in ${embedded.folder}`;
   return `
 Keyturn ${version} issues tokens as ${config.issuer}
-  listens on  ${addresses.map((at) => urlOf(at, config.tlsCert === undefined ? 'http' : 'https')).join(' and ')}${metrics.length > 0 ? `\n  metrics     ${metrics.join(' and ')}` : ''}
+  listens on  ${urls(addresses)}${administration}
   database    ${database}
   keys        ${signing.join(', ')}, sealed with what is in ${config.keysDir}
 
@@ -44,7 +49,7 @@ Next, in another terminal, in the same folder and with the same settings:
 `;
 }
 
-function urlOf(at: AddressInfo | string, scheme = 'http'): string {
+function urlOf(at: AddressInfo | string, scheme: string): string {
   if (typeof at === 'string') return at;
   return at.family === 'IPv6' ? `${scheme}://[${at.address}]:${at.port}` : `${scheme}://${at.address}:${at.port}`;
 }

@@ -130,7 +130,8 @@ async function authorize(
   if (!machine || claims.aud !== adminResource(issuer).identifier) {
     throw refusal('invalid_token', 'the access token is expired, revoked or not for this service');
   }
-  if (!claims.scope?.split(' ').includes(scope)) throw refusal('insufficient_scope', `the token lacks a scope`, scope);
+  if (!claims.scope?.split(' ').includes(scope))
+    throw refusal('insufficient_scope', `the token lacks the scope ${scope}`, scope);
   return claims;
 }
 
