@@ -46,8 +46,14 @@ test('with a certificate it speaks TLS, and tells browsers to insist on it', asy
   const port = String(await freePort());
   const files = await inFiles(one);
   const env = { DATABASE_URL: url, PORT: port, ISSUER: `https://localhost:${port}` };
-  const server = await spawnServer(t, { ...env, TLS_CERT: files.cert, TLS_KEY: files.key });
+  const adminPort = String(await freePort());
+  const server = await spawnServer(t, {
+    ...{ ...env, TLS_CERT: files.cert, TLS_KEY: files.key },
+    ADMIN_PORT: adminPort,
+  });
   t.match(server.stdout(), `listens on  https://127.0.0.1:${port}`);
+  t.match(server.stdout(), new RegExp(`admin API   https://(127\\.0\\.0\\.1|\\[::1\\]):${adminPort}/openapi\\.json`));
+  t.match(await ask(adminPort, '/v1/clients', one.cert), { status: 401 }, 'the admin port too');
   const metadata = await ask(port, '/.well-known/openid-configuration', one.cert);
   t.match(metadata, { status: 200, hsts: undefined, protocol: /^TLSv1\.[23]$/ });
   t.match(await ask(port, '/account', one.cert), { status: 200, hsts: 'max-age=31536000' });
