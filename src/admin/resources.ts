@@ -90,11 +90,12 @@ async function requireSigner({ database, now }: AdminContext, alg: string): Prom
   if (first === undefined) {
     throw new AdminError('invalid', `${alg} has no keys yet`, `keyturn keys add-algorithm ${alg}`);
   }
-  throw new AdminError('not yet', `no ${alg} key signs yet: the first one does from ${isoTime(first.signsFrom)}`);
+  const from = `${isoTime(first.signsFrom)} (in ${Math.round((first.signsFrom - now) / 60)} min)`;
+  throw new AdminError('not yet', `no ${alg} key signs yet: the first one does from ${from}; try again then`);
 }
 
 function isoTime(at: NumericDate): string {
-  return new Date(at * 1000).toISOString();
+  return new Date(at * 1000).toISOString().replace('.000Z', 'Z');
 }
 
 function isSame(one: Resource, other: Resource | undefined): boolean {
