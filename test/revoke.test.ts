@@ -48,6 +48,12 @@ const written = () =>
     'SELECT digest, expires_at, client_id FROM revocation ORDER BY id',
   );
 
+/** How many were written since then: house-keeping may take away others meanwhile. */
+async function writtenSince(before: Awaited<ReturnType<typeof written>>): Promise<number> {
+  const known = new Set(before.map(({ digest }) => digest));
+  return (await written()).filter(({ digest }) => !known.has(digest)).length;
+}
+
 /** What an instance reads by itself when it hears of a change. */
 const takenIn = /FROM revocation WHERE id >/;
 
@@ -60,17 +66,17 @@ async function statementsOf(work: () => Promise<unknown>): Promise<string[]> {
 }
 
 /** The answer of RFC 7009 §2.2, and what it wrote. */
-async function answered(t: Test, answer: Promise<Answer>, rows: number, why: string): Promise<void> {
-  const before = (await written()).length;
-  const { status, text, headers } = await answer;
+async function answered(t: Test, ask: () => Promise<Answer>, rows: number, why: string): Promise<void> {
+  const before = await written();
+  const { status, text, headers } = await ask();
   t.same({ status, text, cache: headers['cache-control'] }, { status: 200, text: '', cache: 'no-store' }, why);
-  t.equal((await written()).length - before, rows, why);
+  t.equal(await writtenSince(before), rows, why);
 }
 
 test('an access token is void by itself, when the answer comes (RFC 7009 §2)', async (t) => {
   const { access_token, refresh_token } = await tokens();
   t.same([await userinfo(access_token), await isActive(access_token)], [200, true]);
-  await answered(t, revoke(access_token), 1, 'it is written down');
+  await answered(t, () => revoke(access_token), 1, 'it is written down');
   t.same([await userinfo(access_token), await isActive(access_token)], [401, false]);
   const { status, json } = await refresh(refresh_token);
   t.equal(status, 200, 'the grant stays');
@@ -80,7 +86,7 @@ test('an access token is void by itself, when the answer comes (RFC 7009 §2)', 
 test('a refresh token ends its grant, with every access token of it (RFC 7009 §2.1)', async (t) => {
   const { access_token: first, refresh_token } = await tokens();
   const { json: next } = await refresh(refresh_token);
-  await answered(t, revoke(next.refresh_token), 1, 'one entry for all of it');
+  await answered(t, () => revoke(next.refresh_token), 1, 'one entry for all of it');
   for (const token of [first, next.access_token]) t.same([await userinfo(token), await isActive(token)], [401, false]);
   for (const token of [refresh_token, next.refresh_token]) {
     t.match(await refresh(token), { status: 400, json: { error: 'invalid_grant' } });
@@ -90,7 +96,7 @@ test('a refresh token ends its grant, with every access token of it (RFC 7009 §
 test('a refresh token that was replaced ends its grant as well', async (t) => {
   const { refresh_token } = await tokens();
   const { json: next } = await refresh(refresh_token);
-  await answered(t, revoke(refresh_token), 1, 'who shows it has had the grant');
+  await answered(t, () => revoke(refresh_token), 1, 'who shows it has had the grant');
   t.match(await refresh(next.refresh_token), { status: 400 });
   t.equal(await userinfo(next.access_token), 401);
 });
@@ -98,21 +104,21 @@ test('a refresh token that was replaced ends its grant as well', async (t) => {
 test('a client’s own token without a person', async (t) => {
   const token = await machineToken();
   t.equal(await isActive(token), true);
-  await answered(t, revoke(token, machine), 1, 'void');
+  await answered(t, () => revoke(token, machine), 1, 'void');
   t.equal(await isActive(token), false);
   t.equal(await isActive(await machineToken()), true, 'the next one is another');
 });
 
 test('revoked again, or many times at once, it is written down once', async (t) => {
   const { access_token, refresh_token } = await tokens();
-  const before = (await written()).length;
+  const before = await written();
   const answers = await Promise.all(Array.from({ length: 10 }, () => revoke(access_token)));
   answers.push(await revoke(access_token));
   t.ok(answers.every(({ status }) => status === 200));
-  t.equal((await written()).length - before, 1);
+  t.equal(await writtenSince(before), 1);
   const ends = await Promise.all(Array.from({ length: 10 }, () => revoke(refresh_token)));
   t.ok(ends.every(({ status }) => status === 200));
-  t.equal((await written()).length - before, 2);
+  t.equal(await writtenSince(before), 2);
 });
 
 test('an entry lives until the token has died everywhere, and no longer', async (t) => {
@@ -125,7 +131,8 @@ test('an entry lives until the token has died everywhere, and no longer', async 
 test('the token of another client is nobody else’s to revoke', async (t) => {
   const { access_token, refresh_token, id_token } = await tokens();
   for (const client of [other, machine]) {
-    for (const token of [access_token, refresh_token, id_token]) await answered(t, revoke(token, client), 0, 'nothing');
+    for (const token of [access_token, refresh_token, id_token])
+      await answered(t, () => revoke(token, client), 0, 'nothing');
   }
   t.same([await userinfo(access_token), await isActive(access_token)], [200, true]);
   t.equal((await refresh(refresh_token)).status, 200);
@@ -156,28 +163,28 @@ test('what is unknown, expired, malformed or forged is 200, and nothing is writt
     'as long as a body may be': `${access_token}.${'x'.repeat(60_000)}`,
     'its name in SQL': "' OR 1=1 --",
   };
-  for (const [why, text] of Object.entries(texts)) await answered(t, revoke(text), 0, why);
+  for (const [why, text] of Object.entries(texts)) await answered(t, () => revoke(text), 0, why);
   t.same([await userinfo(access_token), await isActive(access_token)], [200, true]);
   t.match(await revoke('x'.repeat(70_000)), { status: 413 });
 
   const last = id_token;
   t.match(await revoke(last), { status: 400, json: { error: 'unsupported_token_type' } }, 'an ID token (§2.2.1)');
   clock.advance(601);
-  await answered(t, revoke(access_token), 0, 'expired since');
+  await answered(t, () => revoke(access_token), 0, 'expired since');
   t.equal((await refresh(refresh_token)).status, 200);
 });
 
 test('token_type_hint is only a hint (RFC 7009 §2.1)', async (t) => {
   for (const token_type_hint of ['refresh_token', 'access_token', 'id_token', 'nonsense', '']) {
     const { access_token, refresh_token } = await tokens();
-    await answered(t, revoke(access_token, app, { token_type_hint }), 1, token_type_hint);
-    await answered(t, revoke(refresh_token, app, { token_type_hint }), 1, token_type_hint);
+    await answered(t, () => revoke(access_token, app, { token_type_hint }), 1, token_type_hint);
+    await answered(t, () => revoke(refresh_token, app, { token_type_hint }), 1, token_type_hint);
   }
 });
 
 test('who does not say who it is revokes nothing (RFC 7009 §2.1)', async (t) => {
   const { access_token: token } = await tokens();
-  const before = (await written()).length;
+  const before = await written();
   const form = { token, client_id: app.id };
   const refused: [Promise<Answer>, number, string][] = [
     [post(issuer, '/revoke', { token }), 400, 'invalid_client'],
@@ -192,7 +199,7 @@ test('who does not say who it is revokes nothing (RFC 7009 §2.1)', async (t) =>
   ];
   for (const [answer, status, error] of refused) t.match(await answer, { status, json: { error } });
   t.equal((await get(issuer, '/revoke')).status, 405);
-  t.equal((await written()).length, before);
+  t.equal(await writtenSince(before), 0);
   t.equal(await isActive(token), true);
 });
 
@@ -208,9 +215,9 @@ test('a public client says its client_id, and revokes its own tokens alone', asy
   });
   const { access_token, refresh_token } = redeemed.json;
   const { access_token: theirs } = await tokens();
-  await answered(t, post(issuer, '/revoke', { client_id: native.id, token: theirs }), 0, 'not its own');
-  await answered(t, post(issuer, '/revoke', { client_id: native.id, token: access_token }), 1, 'its own');
-  await answered(t, post(issuer, '/revoke', { client_id: native.id, token: refresh_token }), 1, 'its own grant');
+  await answered(t, () => post(issuer, '/revoke', { client_id: native.id, token: theirs }), 0, 'not its own');
+  await answered(t, () => post(issuer, '/revoke', { client_id: native.id, token: access_token }), 1, 'its own');
+  await answered(t, () => post(issuer, '/revoke', { client_id: native.id, token: refresh_token }), 1, 'its own grant');
   t.same([await userinfo(theirs), await userinfo(access_token)], [200, 401]);
 });
 
@@ -272,8 +279,8 @@ test('of one client a thousand single tokens are void at a time: for more it com
   const { status, headers, json } = await revoke(first, busy);
   t.match({ status, headers, json }, { status: 429, headers: { 'retry-after': '1' }, json: { error: String } });
   t.equal(await isActive(first), true, 'and says the truth: it is not revoked');
-  await answered(t, revoke(await machineToken(), machine), 1, 'others are not held up');
+  await answered(t, async () => revoke(await machineToken(), machine), 1, 'others are not held up');
   clock.advance(1);
-  await answered(t, revoke(first, busy), 1, 'one has made room');
+  await answered(t, () => revoke(first, busy), 1, 'one has made room');
   t.match(await revoke(second, busy), { status: 429 });
 });
