@@ -164,6 +164,7 @@ export async function createApp(options: AppOptions): Promise<App> {
       for (const each of [own, database]) each.dropIdle();
     },
     onRevocation: metrics?.revocationApplied,
+    kept: { auditRetention: config.auditRetention },
     onForgotten: metrics?.forgotten,
     onHouseKept: metrics?.houseKept,
   });

@@ -74,6 +74,8 @@ export const settings = {
   keySignFor: { name: 'KEY_SIGN_FOR', default: '2592000', ...seconds(10, 31_536_000) },
   /** Seconds the JWKS may be cached, which is also the measure of how long a key is announced before it signs. */
   jwksMaxAge: { name: 'JWKS_MAX_AGE', default: '600', ...seconds(1, 86_400) },
+  /** Seconds that events of the audit are kept. */
+  auditRetention: { name: 'AUDIT_RETENTION', default: '31536000', ...seconds(86_400, 315_360_000) },
   /** Requests a second that one client may send to the token endpoint of one instance. */
   tokenRate: { name: 'TOKEN_RATE', default: '1000', ...wholeNumber(1, 1_000_000, 'requests a second') },
   /** Addresses and ranges of the proxies whose `X-Forwarded-For` is believed; empty for none. */

@@ -19,7 +19,7 @@ import { type Reading, watchChanges } from './store/change-watcher.ts';
 import { connectWhenAvailable } from './store/connect.ts';
 import type { Database } from './store/database.ts';
 import { explainDatabaseError, isDatabaseAway } from './store/database-errors.ts';
-import { forgetOldRows } from './store/house-keeping.ts';
+import { forgetOldRows, type Kept } from './store/house-keeping.ts';
 import { type Instance, removeInstance, reportInstance } from './store/instance.ts';
 import { raiseLongestTokenTtl, readIssuerState } from './store/issuer.ts';
 import { applyMigrations } from './store/migrations.ts';
@@ -69,6 +69,8 @@ export interface ReplicaOptions {
   /** Told, if given, how long after it was written down a revocation is in force here. */
   readonly onRevocation?: ((lag: Seconds) => void) | undefined;
   /** Told, if given, of rows that were over, and of a round of house-keeping that went well. */
+  /** What house-keeping leaves. */
+  readonly kept: Kept;
   readonly onForgotten?: ((table: string, rows: number) => void) | undefined;
   readonly onHouseKept?: ((now: NumericDate) => void) | undefined;
 }
@@ -206,7 +208,7 @@ export function createReplica(options: ReplicaOptions): Replica {
     try {
       await followSealingKey();
       await reportInstance(database, { ...options.instance(), startedAt });
-      more = await forgetOldRows(database, options.onForgotten);
+      more = await forgetOldRows(database, options.kept, options.onForgotten);
       // Not by our clock alone, which may have jumped since: what is forgotten does not come again.
       const over = Math.min(clock.now(), feed.asOf());
       denylist.forget(over);

@@ -3,6 +3,7 @@ import type { Database } from '../src/store/database.ts';
 import { batchSize } from '../src/store/forget.ts';
 import { forgetOldRows } from '../src/store/house-keeping.ts';
 import { get, startIssuer } from './support/issuer.ts';
+import { kept as retention } from './support/kept.ts';
 import { registerWalkers, walkEverywhere } from './support/walks.ts';
 
 /** A million sign-ins a day, of which one in 25,000 is simulated: a walk is two of them. */
@@ -82,7 +83,7 @@ async function count(of: Database, prefix = ''): Promise<Record<string, number>>
 }
 
 async function forgetAll(): Promise<void> {
-  while (await forgetOldRows(database));
+  while (await forgetOldRows(database, retention));
 }
 
 test('after 33 days at a million sign-ins a day each table holds what its rows live for, and no more', async (t) => {
@@ -138,7 +139,7 @@ test('a batch leaves what others hold, and takes no more than it should', async 
   const before = await count(database);
   const client = await database.pool.connect();
   await client.query(`BEGIN; SELECT 1 FROM "grant" ORDER BY expires_at LIMIT 10 FOR UPDATE`);
-  t.equal(await forgetOldRows(database), true, 'there is more');
+  t.equal(await forgetOldRows(database, retention), true, 'there is more');
   const after = await count(database);
   for (const table of tables) {
     const gone = Number(before[table]) - Number(after[table]);
@@ -150,6 +151,6 @@ test('a batch leaves what others hold, and takes no more than it should', async 
   t.equal((await count(database)).grant, 10);
   await client.query('COMMIT');
   client.release();
-  t.equal(await forgetOldRows(database), false);
+  t.equal(await forgetOldRows(database, retention), false);
   t.equal((await count(database)).grant, 0);
 });

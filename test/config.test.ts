@@ -45,6 +45,7 @@ const defaults: Config = {
   refreshGrace: 10,
   keySignFor: 2_592_000,
   jwksMaxAge: 600,
+  auditRetention: 31_536_000,
   tokenRate: 1000,
   trustProxy: [],
   eventsUrl: undefined,

@@ -50,6 +50,7 @@ test('fifteen hundred revocations at once are all answered with 200, by few stat
     `SELECT count(*)::int AS of FROM revocation WHERE client_id = '${clients[0]?.id}'`,
   );
   t.equal(count?.of, 500, 'and counts for who has asked for it');
+  await issuer.app.refresh(); // the feed follows within a second
   t.equal((await get(issuer, '/revocations')).json.entries.length, 1500);
   const states = await Promise.all(
     all.map(({ token, client }) => post(issuer, '/introspect', { token }, { authorization: client.basic })),

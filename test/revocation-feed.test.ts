@@ -175,7 +175,8 @@ test('the whole, where it is large, is made once a second at most, and what came
     t.same([...whole.entries, ...delta.json.entries].at(-1), entryOf(`round ${round}`));
     const [before, now] = [headers, delta.headers].map((said) => Number(said['revocations-as-of']));
     const behind = delta.json.entries.length > 0;
-    t.ok(behind ? Number(before) < Number(now) : before === now, 'and says how old it is');
+    // A reading of its own may come between the two.
+    t.ok(behind ? Number(before) < Number(now) : Number(before) <= Number(now), 'and says how old it is');
   }
   const took = performance.now() - began;
   t.ok((compressions().brotliCompress ?? 0) <= 1 + took / 1_000, `${took} ms`);

@@ -9,6 +9,7 @@ import { forgetOldRows } from '../src/store/house-keeping.ts';
 import { listUsers } from '../src/store/user.ts';
 import { createRevoker } from '../src/tokens/revocation.ts';
 import { startIssuer } from './support/issuer.ts';
+import { kept } from './support/kept.ts';
 import { obtainTokens } from './support/people.ts';
 import { planOf } from './support/plans.ts';
 import { registerWalkers, walkEverywhere, walkFirstParty } from './support/walks.ts';
@@ -39,7 +40,7 @@ tap.teardown(() => administrator.close());
 test('everything that the issuer does is done once', async (t) => {
   await walkEverywhere(issuer, walkers);
   t.same(await walkFirstParty(issuer, walkers), [200, 200, 204]);
-  await forgetOldRows(administrator);
+  await forgetOldRows(administrator, kept);
 
   const now = () => Math.floor(Date.now() / 1000);
   const revoker = createRevoker({ database: administrator, now, longestLife: () => 700 });

@@ -8,6 +8,7 @@ import { createSuspicions, mostRemembered } from '../src/suspicion/index.ts';
 import { createTally } from '../src/suspicion/tally.ts';
 import { createTestClock } from './support/clock.ts';
 import { get, orders, post, registerClient, registerResource, startIssuer, type TestIssuer } from './support/issuer.ts';
+import { kept } from './support/kept.ts';
 import { suspicionsOf } from './support/suspicions.ts';
 
 const clock = createTestClock();
@@ -170,10 +171,10 @@ test('while the database is away the log is not flooded, and nothing that was co
 
 test('what was counted and told is gone a day later', async (t) => {
   const count = () => issuer.database.prisma.suspicion.count();
-  await forgetOldRows(issuer.database);
+  await forgetOldRows(issuer.database, kept);
   t.ok((await count()) > 0);
   await issuer.database.query(`UPDATE suspicion SET seen_at = now() - interval '25 hours'`);
-  await forgetOldRows(issuer.database);
+  await forgetOldRows(issuer.database, kept);
   t.equal(await count(), 0);
 });
 

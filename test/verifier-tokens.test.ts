@@ -26,15 +26,23 @@ const fakeVerifier = verifierOf(tap as unknown as Test);
 const refusal = (token: string, verifier = fakeVerifier) => refusalOf(verifier, token);
 
 test('every claim is checked for what it says and for its type', async (t) => {
-  const now = Math.floor(Date.now() / 1000);
-  const cases: [claims: Record<string, unknown>, code: string | undefined][] = [
-    [{}, undefined],
+  const seconds = () => Math.floor(Date.now() / 1000);
+  const now = seconds();
+  // As of the moment when each is shown: a second more would be another case.
+  const timed = (now: number): [claims: Record<string, unknown>, code: string | undefined][] => [
     [{ exp: now - 4 }, undefined],
     [{ exp: now - 5 }, 'token_expired'],
     [{ iat: now + 4 }, undefined],
     [{ iat: now + 7 }, 'token_not_yet_valid'],
     [{ nbf: now + 4 }, undefined],
     [{ nbf: now + 7 }, 'token_not_yet_valid'],
+  ];
+  for (const at of timed(now).keys()) {
+    const [claims, code] = timed(seconds())[at] ?? [{}, 'none'];
+    t.equal(await refusal(await fake.token(claims)), code, JSON.stringify(claims));
+  }
+  const cases: [claims: Record<string, unknown>, code: string | undefined][] = [
+    [{}, undefined],
     [{ iss: 'https://other.example' }, 'issuer_mismatch'],
     [{ iss: `${fake.issuer}/` }, 'issuer_mismatch'],
     [{ aud: ['https://other.example', fake.audience] }, undefined],

@@ -1,4 +1,4 @@
-import type { NumericDate } from '../protocol/time.ts';
+import type { NumericDate, Seconds } from '../protocol/time.ts';
 import type { Database } from './database.ts';
 import { forgetBefore } from './forget.ts';
 import { toNumericDate } from './instant.ts';
@@ -62,7 +62,7 @@ interface AuditRow extends Omit<AuditEvent, 'id' | 'at'> {
   readonly at: Date;
 }
 
-/** Forgets events older than a year, a few at a time. */
-export function forgetOldAuditEvents(database: Database): Promise<number> {
-  return forgetBefore(database, 'audit_event', 'at', "now() - interval '1 year'");
+/** Forgets events older than that, a few at a time. */
+export function forgetOldAuditEvents(database: Database, retention: Seconds): Promise<number> {
+  return forgetBefore(database, 'audit_event', 'at', `now() - interval '${retention} seconds'`);
 }

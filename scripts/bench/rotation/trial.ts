@@ -34,6 +34,8 @@ export interface Counts {
 export interface Trial {
   /** How many keys of an algorithm have signed so far. */
   signers(alg: string): number;
+  /** Waits until the standby of each of these algorithms has been published for so many seconds. */
+  standbysKnown(algs: readonly string[], age: number): Promise<void>;
   /**
    * Revokes the key that signs, so many times in a row without waiting in between, once the standby has been published
    * for so many seconds. Answers the kids.
@@ -199,6 +201,9 @@ export async function beginTrial(fleet: Fleet, perSecond: number, latest = Numbe
   const running = [flow(), watchJwks()];
   return {
     signers: (alg) => [...spans.values()].filter((span) => span.alg === alg).length,
+    async standbysKnown(algs, age) {
+      for (const alg of algs) await signerOf(alg, age);
+    },
     async emergency(alg, inARow, standbyAge) {
       const kids: string[] = [];
       for (let n = 0; n < inARow; n += 1) {
