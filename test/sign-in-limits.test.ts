@@ -189,9 +189,14 @@ test('a sign-in costs three statements, and one that fails no more; what is refu
   const wrong = await spent('wrong');
   t.ok(wrong.statements <= 3, `${wrong.statements} for a wrong one`);
   await fail(browser, email, 5);
-  const refused = await spent(password);
-  t.equal(refused.statements, 1);
-  t.ok(refused.milliseconds < wrong.milliseconds / 2, `${refused.milliseconds} ms against ${wrong.milliseconds}`);
+  // The least of a few: whatever else the process does in such a moment is no hash.
+  let least = Number.POSITIVE_INFINITY;
+  for (let count = 0; count < 5; count += 1) {
+    const refused = await spent(password);
+    t.equal(refused.statements, 1);
+    least = Math.min(least, refused.milliseconds);
+  }
+  t.ok(least < wrong.milliseconds / 2, `${least} ms against ${wrong.milliseconds}`);
   clock.advance(900);
   const good = await spent(password);
   t.ok(good.statements <= 3, `${good.statements} for the right one`);
