@@ -183,14 +183,19 @@ test('a server that stops ends its streams at once, and whoever reads slowly', a
   const readers = await Promise.all([1, 2, 3].map(() => openEvents(t, port)));
   for (const reader of readers) await reader.next();
   append(250_000);
-  const slow = await openEvents(t, port);
-  slow.socket.pause();
   for (const reader of readers) await reader.next();
-  await eventually(() => waiting() > 0);
+  // One that has it all before it pauses is not slow.
+  const slow: Awaited<ReturnType<typeof openEvents>>[] = [];
+  await eventually(async () => {
+    const reader = await openEvents(t, port);
+    reader.socket.pause();
+    slow.push(reader);
+    return waiting() > 0;
+  });
   const since = performance.now();
   await close();
   t.ok(performance.now() - since < 1_000, 'nothing is waited for');
   t.same(await Promise.all(readers.map(({ ended }) => ended)), ['complete', 'complete', 'complete']);
-  slow.socket.resume();
-  t.equal(await slow.ended, 'cut');
+  for (const { socket } of slow) socket.resume();
+  t.ok((await Promise.all(slow.map(({ ended }) => ended))).includes('cut'));
 });
